@@ -73,27 +73,33 @@ class ExaminePairTests(ExamineCase):
         for table, said in (
             ('key = "key"', "2: tls.key: has no certificate beside it, wanted one, or neither"),
             ('password = "x"', "2: tls.password: has no certificate beside it, wanted one, or neither"),
-            ('certificate = "cert"', "2: tls.certificate: cert holds no key that can be read, wanted PEM"),
+            (
+                'certificate = "cert"',
+                "2: tls.certificate: cert holds no readable private key, wanted PEM (BEGIN PRIVATE KEY)",
+            ),
             (
                 'certificate = "cert"\nkey = "other"',
                 "3: tls.key: the key in other does not belong to cert, wanted the one it was made for",
             ),
             (
                 'certificate = "turned"\nkey = "key"',
-                "2: tls.certificate: the key belongs to certificate 2 in turned, wanted it first",
+                "3: tls.key: the key in key belongs to certificate 2 in turned, wanted it first",
             ),
             (
                 'certificate = "junk"\nkey = "key"',
-                "2: tls.certificate: junk holds no certificate that can be read, wanted PEM",
+                "2: tls.certificate: junk holds no readable certificate, wanted PEM (BEGIN CERTIFICATE)",
             ),
             (
                 'certificate = "halfjunk"\nkey = "key"',
-                "2: tls.certificate: halfjunk holds no certificate that can be read, wanted PEM",
+                "2: tls.certificate: halfjunk holds no readable certificate, wanted PEM (BEGIN CERTIFICATE)",
             ),
-            ('certificate = "cert"\nkey = "junk"', "3: tls.key: junk holds no key that can be read, wanted PEM"),
+            (
+                'certificate = "cert"\nkey = "junk"',
+                "3: tls.key: junk holds no readable private key, wanted PEM (BEGIN PRIVATE KEY)",
+            ),
             (
                 'certificate = "cert"\nkey = "locked"',
-                "3: tls.key: the key in locked is encrypted, wanted its password beside it",
+                "3: tls.key: the key in locked is encrypted, wanted its password",
             ),
         ):
             self.assertEqual(self.told(f"[tls]\n{table}\n"), [said])
@@ -103,7 +109,7 @@ class ExaminePairTests(ExamineCase):
         (told,) = self.examine(f'{locked}"sesame"\n{LAMP}')
         self.assertIn("does not belong to", told)
         (told,) = self.examine(f'{locked}"wrong"\n{LAMP}')
-        self.assertIn("holds no key that can be read, wanted its password", told)
+        self.assertIn("can't be read with the password given", told)
         (told,) = self.examine(f'{locked.replace("locked", "key")}"x"\n{LAMP}')
         self.assertRegex(told, r"^4: warning: tls\.password: the key in .* is not encrypted, wanted no password$")
 
@@ -117,7 +123,7 @@ class ExaminePairTests(ExamineCase):
         self.assertEqual(self.told('[log.syslog]\nauthority = "chain"\n'), [])
         self.assertEqual(
             self.told('[log.syslog]\nauthority = "key"\n'),
-            ["2: log.syslog.authority: key holds no certificate that can be read, wanted PEM"],
+            ["2: log.syslog.authority: key holds no readable certificate, wanted PEM (BEGIN CERTIFICATE)"],
         )
 
     def test_file_that_went_away_since_is_a_mistake(self) -> None:

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from netservices.config.models import parse_server_name
-from netservices.runtime.tls.certificates import CertificateError, KeyedCertificate
+from netservices.config.pem import CertificateError, KeyedCertificate
 from netservices.runtime.tls.pairs import PairStore
 
 if TYPE_CHECKING:

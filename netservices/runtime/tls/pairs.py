@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from netservices.runtime.tls.certificates import CertificateError, KeyedCertificate, load_keyed_certificate
+from netservices.config.pem import CertificateError, KeyedCertificate, load_keyed_certificate
 
 if TYPE_CHECKING:
     from pathlib import Path

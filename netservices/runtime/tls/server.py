@@ -10,8 +10,8 @@ from weakref import WeakSet
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from zope.interface import implementer
 
+from netservices.config.pem import CertificateError, KeyedCertificate, load_keyed_certificate
 from netservices.runtime.tls.authority import LocalAuthority, utc_now
-from netservices.runtime.tls.certificates import CertificateError, KeyedCertificate, load_keyed_certificate
 from netservices.runtime.tls.connection import PlaintextWatcher, TlsConnection
 from netservices.runtime.tls.contexts import ServerCertificates, make_server_context
 

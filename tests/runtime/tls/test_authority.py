@@ -15,8 +15,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from cryptography.x509.verification import PolicyBuilder, Store
 from twisted.trial.unittest import SynchronousTestCase
 
+from netservices.config.pem import CertificateError, KeyedCertificate, load_chain
 from netservices.runtime.tls.authority import SERVER_LIFE, LocalAuthority
-from netservices.runtime.tls.certificates import CertificateError, KeyedCertificate, load_chain
 from tests.runtime.tls.memory import NOW, make_files
 
 HOST = "host.example.org"

@@ -14,8 +14,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from netservices.config import TlsOptions
 from netservices.config.models import TlsNameOptions
+from netservices.config.pem import CertificateError
 from netservices.runtime.tls import ServerCertificates, ServerTls, load_keyed_certificate, make_server_tls
-from netservices.runtime.tls.certificates import CertificateError
 from netservices.runtime.tls.contexts import make_server_context
 from tests.runtime.tls.memory import Pair, make_client_context, make_files
 

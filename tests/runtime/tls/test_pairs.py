@@ -7,7 +7,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
-from netservices.runtime.tls.certificates import CertificateError, KeyedCertificate, load_keyed_certificate
+from netservices.config.pem import CertificateError, KeyedCertificate, load_keyed_certificate
 from netservices.runtime.tls.pairs import PairStore
 from tests.runtime.tls.memory import make_files
 

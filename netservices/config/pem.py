@@ -10,7 +10,10 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
+from netservices.config.paths import LARGEST_INPUT, read_file
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -19,7 +22,8 @@ if TYPE_CHECKING:
 PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey | rsa.RSAPrivateKey
 """What a TLS certificate can be made for."""
 
-_LARGEST = 1 << 20
+_ENCRYPTED = b"ENCRYPTED"
+"""What both forms of an encrypted key have in their first lines (RFC 7468 11, RFC 1421 4.6.1.1)."""
 
 
 class CertificateError(ValueError):
@@ -59,14 +63,25 @@ def load_keyed_certificate(certificate: Path, key: Path | None = None, password:
     key_path = certificate if key is None else key
     chain = load_chain(certificate)
     private = load_private_key(key_path, password)
-    if _leaf_octets(chain[0], certificate) != _public_octets(private.public_key()):
-        raise CertificateError(f"the key in {key_path} does not belong to the first certificate in {certificate}")
+    require_match(chain, private, certificate=certificate, key=key_path)
     return KeyedCertificate(chain, private, certificate)
+
+
+def require_match(chain: Sequence[x509.Certificate], private: PrivateKey, *, certificate: Path, key: Path) -> None:
+    """Raises ``CertificateError`` unless the key belongs to the first certificate; the paths are for its words."""
+    wanted = _public_octets(private.public_key())
+    holders = [place for place, each in enumerate(chain, 1) if _public_of(each, certificate) == wanted]
+    if not holders:
+        raise CertificateError(f"the key in {key} does not belong to {certificate}, wanted the one it was made for")
+    if holders[0] != 1:
+        raise CertificateError(
+            f"the key in {key} belongs to certificate {holders[0]} in {certificate}, wanted it first"
+        )
 
 
 def load_chain(path: Path) -> tuple[x509.Certificate, ...]:
     """Every certificate of a PEM file, in its order; at least one. Raises ``CertificateError``."""
-    octets = read_bounded(path)
+    octets = _read(path)
     try:
         return tuple(x509.load_pem_x509_certificates(octets))
     except ValueError:
@@ -75,13 +90,13 @@ def load_chain(path: Path) -> tuple[x509.Certificate, ...]:
 
 def load_private_key(path: Path, password: str | None = None) -> PrivateKey:
     """The private key of a PEM file. Raises ``CertificateError``."""
-    octets = read_bounded(path)
+    octets = _read(path)
     try:
         key = _decrypt(octets, password)
     except TypeError:
         raise CertificateError(f"the key in {path} is encrypted, wanted its password") from None
     except ValueError:
-        if b"ENCRYPTED" in octets:
+        if _ENCRYPTED in octets:
             raise CertificateError(f"the key in {path} can't be read with the password given") from None
         raise CertificateError(f"{path} holds no readable private key, wanted PEM (BEGIN PRIVATE KEY)") from None
     except UnsupportedAlgorithm:
@@ -91,25 +106,25 @@ def load_private_key(path: Path, password: str | None = None) -> PrivateKey:
     return key
 
 
+def is_encrypted(path: Path) -> bool:
+    """Whether the key in a PEM file needs a password. Raises ``CertificateError`` if it can't be read."""
+    return _ENCRYPTED in _read(path)
+
+
 def _decrypt(octets: bytes, password: str | None) -> object:
-    if b"ENCRYPTED" not in octets:
+    if _ENCRYPTED not in octets:
         return load_pem_private_key(octets, None)
     return load_pem_private_key(octets, None if password is None else password.encode())
 
 
-def read_bounded(path: Path) -> bytes:
-    """A whole file of at most 1 MiB. Raises ``CertificateError``."""
+def _read(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            octets = file.read(_LARGEST + 1)
-    except OSError as error:
-        raise CertificateError(f"{path} can't be read: {error.strerror}") from None
-    if len(octets) > _LARGEST:
-        raise CertificateError(f"{path} is larger than 1 MiB, wanted a certificate or key in PEM")
-    return octets
+        return read_file(path, LARGEST_INPUT)
+    except ValueError as error:
+        raise CertificateError(f"{path} {error}, wanted a certificate or key in PEM") from None
 
 
-def _leaf_octets(leaf: x509.Certificate, path: Path) -> bytes:
+def _public_of(leaf: x509.Certificate, path: Path) -> bytes:
     try:
         return _public_octets(leaf.public_key())
     except (ValueError, UnsupportedAlgorithm):

@@ -1,4 +1,4 @@
-"""Tests of netservices.runtime.tls.certificates."""
+"""Tests of netservices.config.pem."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ed25519, rsa, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from twisted.trial.unittest import SynchronousTestCase
 
-from netservices.runtime.tls.certificates import CertificateError, load_chain, load_keyed_certificate, load_private_key
+from netservices.config.pem import CertificateError, load_chain, load_keyed_certificate, load_private_key
 from tests.runtime.tls.memory import make_files
 
 
@@ -53,7 +53,7 @@ class LoadKeyedCertificateTests(SynchronousTestCase):
         _, other = make_files(self.folder, "b.example.org")
         self.assertEqual(
             self.refused(certificate, other),
-            f"the key in {other} does not belong to the first certificate in {certificate}",
+            f"the key in {other} does not belong to {certificate}, wanted the one it was made for",
         )
 
     def test_an_encrypted_key_needs_its_password(self) -> None:
@@ -68,7 +68,10 @@ class LoadKeyedCertificateTests(SynchronousTestCase):
 
     def test_a_missing_file_is_named(self) -> None:
         missing = self.folder / "none.pem"
-        self.assertEqual(self.refused(missing), f"{missing} can't be read: No such file or directory")
+        self.assertEqual(
+            self.refused(missing),
+            f"{missing} can't be read: No such file or directory, wanted a certificate or key in PEM",
+        )
 
     def test_a_file_without_a_certificate_is_named(self) -> None:
         certificate, key = make_files(self.folder, "a.example.org")
@@ -87,7 +90,7 @@ class LoadKeyedCertificateTests(SynchronousTestCase):
     def test_a_file_beyond_a_mebibyte_is_refused(self) -> None:
         path = self.folder / "large.pem"
         path.write_bytes(b"x" * ((1 << 20) + 1))
-        self.assertIn("larger than 1 MiB", self.refused(path))
+        self.assertIn("larger than 1024 KiB", self.refused(path))
 
     def test_a_kind_of_key_without_use_for_tls_is_refused(self) -> None:
         for key in (x25519.X25519PrivateKey.generate(), dsa.generate_private_key(2048)):
