@@ -80,7 +80,7 @@ class _Connection(Protocol):
     connected: int
     disconnecting: int
 
-    def writeSequence(self, iovec: Sequence[bytes | memoryview]) -> None: ...
+    def writeSequence(self, iovec: Sequence[bytes]) -> None: ...
     def writeSomeData(self, data: bytes) -> int | ConnectionLost: ...
 
 
@@ -137,7 +137,8 @@ class _SessionMixin:
             self.count_sent(sent)
         for at, part in enumerate(parts):
             if sent < len(part):
-                this.writeSequence([memoryview(part)[sent:], *parts[at + 1 :]])
+                # Twisted queues bytes only, no views of them.
+                this.writeSequence([part[sent:], *parts[at + 1 :]])
                 return
             sent -= len(part)
 

@@ -1,0 +1,1 @@
+"""The hardened HTTP server that several kinds speak through."""
