@@ -1,0 +1,238 @@
+"""From an accepted socket to a service's protocol: PROXY header, admission by the true peer, session, TLS, protocol.
+
+The gate is the first protocol of every connection. Once the peer is admitted it puts the layers in place and steps out
+of the way; a peer that is refused costs no session and no handshake.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IHalfCloseableProtocol, IHandshakeListener
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.logger import LogLevel
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from netservices.runtime import Event, Reason, Session, make_address
+from netservices.runtime.admission import Refusal, RefusalKind, is_proxy, make_true_ends
+from netservices.runtime.tls import describe_tls_failure, make_tls_layer
+from netservices.wire.proxy import ProxyError, ProxyHeaderParser
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from twisted.internet.interfaces import IDelayedCall, IProtocol, IReactorTime, ITransport
+
+    from netservices.config import Listen
+    from netservices.daemon.section import Section
+    from netservices.runtime import Address, Sessions
+    from netservices.runtime.admission import Ticket
+    from netservices.runtime.transport import StreamTransport, TcpSessionTransport
+
+PROXY_REFUSED = Event(
+    "daemon.proxy.refused",
+    LogLevel.warn,
+    "{service}: closed the proxy {peer}: {reason}",
+    "An address listed under `proxies` did not send a good PROXY header in time. Its clients can't be told apart "
+    "without one: set the proxy up to send it, or take the address off the list.",
+)
+
+_GOODBYE = 1.0
+"""Seconds in which a refused peer may read why."""
+_GOODBYES = 64
+"""Refused peers of one listener that are told why at the same time; in a flood the others are just closed."""
+
+
+@dataclass
+class Door:
+    """What the gates of one listener share; a reload puts another section behind it.
+
+    ``option`` is the listen option of the kind, ``entry`` what the file says of the listener. ``goodbyes`` counts the
+    refused peers that are being told why.
+    """
+
+    section: Section
+    option: str
+    entry: Listen
+    sessions: Sessions
+    clock: IReactorTime
+    goodbyes: int = 0
+
+
+class Gate(Protocol):
+    """Decides on one connection.
+
+    What it needs of the section is read when the connection comes, so that a reload counts from the next one on.
+    """
+
+    transport: TcpSessionTransport
+
+    def __init__(self, door: Door) -> None:
+        self._section = door.section
+        self._tls = door.entry.tls
+        self._door = door
+        self._proxy: ProxyHeaderParser | None = None
+        self._timer: IDelayedCall | None = None
+        self._parting = False
+
+    def connectionMade(self) -> None:
+        self._peer = make_address(self.transport.getPeer())
+        self._local = make_address(self.transport.getHost())
+        if is_proxy(self._peer, self._section.proxies):
+            self._proxy = ProxyHeaderParser()
+            self._timer = self._door.clock.callLater(
+                self._section.options.timeouts.handshake, self._refuse_proxy, "no PROXY header in time"
+            )
+        else:
+            self._admit(self._peer, self._local)
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._proxy is None:
+            # A refused peer that goes on talking while it is told so.
+            return
+        try:
+            header = self._proxy.feed(data)
+        except ProxyError as error:
+            self._refuse_proxy(str(error))
+            return
+        if header is not None:
+            rest, self._proxy = self._proxy.rest, None
+            self._stop_timer()
+            protocol = self._admit(*make_true_ends(header, self._peer, self._local))
+            if protocol is not None and rest:
+                protocol.dataReceived(rest)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: ARG002 - Twisted's signature
+        self._stop_timer()
+        if self._parting:
+            self._parting = False
+            self._door.goodbyes -= 1
+
+    def _admit(self, peer: Address, local: Address) -> IProtocol | None:
+        section = self._section
+        admitted = section.admission.admit(peer)
+        if isinstance(admitted, Refusal):
+            self._refuse(admitted)
+            return None
+        session = Session(
+            self._door.sessions.next_id(),
+            section.name,
+            peer=peer,
+            local=local,
+            clock=self._door.clock,
+            timeouts=section.options.timeouts,
+            log=section.log,
+        )
+        self._door.sessions.add(session)
+        section.opened(session)
+        outer: IProtocol = SessionProtocol(session, section, self._door, admitted)
+        self.transport.session = session
+        if self._tls and section.tls is not None:
+            self.transport.counting = False
+            session.deadlines.start("handshake")
+            outer = make_tls_layer(section.tls, outer, session, self._door.clock)
+        self.transport.protocol = outer
+        outer.makeConnection(self.transport)
+        return outer
+
+    def _refuse(self, refusal: Refusal) -> None:
+        words = self._section.parts.refusal
+        if self._tls or not words or refusal.kind is RefusalKind.ACCESS or self._door.goodbyes >= _GOODBYES:
+            self.transport.abortConnection()
+            return
+        # Closing at once could make the kernel answer the peer's first bytes with a reset, which takes our words back.
+        self.transport.write(words)
+        self.transport.loseWriteConnection()
+        self._door.goodbyes += 1
+        self._parting = True
+        self._timer = self._door.clock.callLater(_GOODBYE, self.transport.abortConnection)
+
+    def _refuse_proxy(self, reason: str) -> None:
+        self._proxy = None
+        self._stop_timer()
+        self._section.log.emit(PROXY_REFUSED, peer=str(self._peer), reason=reason)
+        self.transport.abortConnection()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = None
+
+
+@implementer(IHalfCloseableProtocol, IHandshakeListener)
+class SessionProtocol(Protocol):
+    """Between the transport and a service's protocol: counts, tells the deadlines, and keeps a bug to its session."""
+
+    transport: StreamTransport  # type: ignore[assignment]  # plain or TLS
+
+    def __init__(self, session: Session, section: Section, door: Door, ticket: Ticket) -> None:
+        self._session = session
+        self._section = section
+        self._tls = door.entry.tls
+        self._make = section.parts.streams[door.option]
+        self._sessions = door.sessions
+        self._ticket = ticket
+        self._inner: IProtocol | None = None
+
+    def connectionMade(self) -> None:
+        session = self._session
+        session.transport = self.transport
+        try:
+            self._inner = self._make(session)
+            self._inner.makeConnection(cast("ITransport", self.transport))
+        except Exception:  # noqa: BLE001 - whatever a service raises ends its session only
+            session.failed(Failure())
+
+    def dataReceived(self, data: bytes) -> None:
+        session = self._session
+        session.bytes_in += len(data)
+        session.deadlines.active()
+        try:
+            cast("IProtocol", self._inner).dataReceived(data)
+        except Exception:  # noqa: BLE001 - as above
+            session.failed(Failure())
+
+    def handshakeCompleted(self) -> None:
+        inner = cast("Any", self._inner)
+        if IHandshakeListener.providedBy(inner):
+            self._guard(inner.handshakeCompleted)
+
+    def readConnectionLost(self) -> None:
+        inner = cast("Any", self._inner)
+        if IHalfCloseableProtocol.providedBy(inner):
+            self._guard(inner.readConnectionLost)
+        else:
+            self._session.close(Reason.PEER)
+
+    def writeConnectionLost(self) -> None:
+        inner = cast("Any", self._inner)
+        if IHalfCloseableProtocol.providedBy(inner):
+            self._guard(inner.writeConnectionLost)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self._inner is not None:
+            inner, self._inner = self._inner, None
+            self._guard(inner.connectionLost, reason)
+        self._ticket.release()
+        self._session.end(self._why(reason))
+        self._sessions.remove(self._session)
+        self._section.ended(self._session)
+
+    def _why(self, reason: Failure) -> str:
+        if self.transport.disconnecting:
+            return Reason.SERVICE
+        if reason.check(ConnectionDone) is not None:
+            return Reason.PEER
+        return f"{Reason.TLS}: {describe_tls_failure(reason)}" if self._tls else Reason.LOST
+
+    def _guard(self, function: Callable[..., object], *arguments: object) -> None:
+        try:
+            function(*arguments)
+        except Exception:  # noqa: BLE001 - as above
+            self._session.failed(Failure())
+
+
+EVENTS = (PROXY_REFUSED,)

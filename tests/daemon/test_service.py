@@ -1,0 +1,290 @@
+"""The daemon's life, in this process: start, reload, stop."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+from xmlrpc.client import Fault
+
+from twisted.application.service import Application
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.threads import deferToThread
+from twisted.logger import ILogObserver
+from twisted.trial.unittest import TestCase
+
+from netservices.catalog import Catalogue
+from netservices.cli.client import DaemonClient, NoAnswerError
+from netservices.config import ConfigError
+from netservices.daemon.service import Daemon, StartError
+from netservices.daemon.sockets import BindError
+from netservices.daemon.source import Source
+from netservices.runtime.tls import CertificateError
+
+if TYPE_CHECKING:
+    from twisted.python.failure import Failure
+
+ECHO = '[services.echo]\nlisten = ["tcp:0:interface=127.0.0.1"]\n'
+
+
+class ReactorWithoutSignals:
+    """The real reactor, but the test runner keeps its signal handlers; ``stop`` is only remembered."""
+
+    def __init__(self) -> None:
+        self.when_running: list[object] = []
+        self.stopped = False
+
+    def callWhenRunning(self, function: object) -> None:
+        self.when_running.append(function)
+
+    def stop(self) -> None:
+        self.stopped = True
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(reactor, name)
+
+
+class Client(Protocol):
+    """Fires when the connection is gone."""
+
+    def __init__(self) -> None:
+        self.lost: Deferred[None] = Deferred()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.lost.callback(None)
+
+
+class DaemonTestCase(TestCase):
+    """A daemon with its state in a temporary folder and its log in a file."""
+
+    def setUp(self) -> None:
+        self.folder = Path(self.mktemp()).absolute()
+        self.folder.mkdir()
+        self.state = self.folder / "state"
+        self.file = self.folder / "netservices.toml"
+        self.reactor = ReactorWithoutSignals()
+
+    def write(self, services: str = ECHO, general: str = "", daemon: str = "") -> None:
+        log = '[log]\nto = ["file"]\n'
+        self.file.write_text(f'[daemon]\nstate = "{self.state}"\n{daemon}\n{log}\n{general}\n{services}')
+
+    def make(self, *, interactive: bool = True) -> Daemon:
+        source = Source(self.file, Catalogue())
+        return Daemon(
+            source,
+            source.load(),
+            reactor=self.reactor,
+            environment={},
+            inherited={},
+            interactive=interactive,
+        )
+
+    def start(self, services: str = ECHO, general: str = "", daemon: str = "") -> Daemon:
+        self.write(services, general, daemon)
+        made = self.make()
+        application = Application("netservices")
+        made.setServiceParent(application)
+        self.log = ILogObserver(application)
+        made._log._observer = cast("Any", self.log)
+        made._log._logger.observer = cast("Any", self.log)
+        made.privilegedStartService()
+        made.startService()
+        self.addCleanup(made.stopService)
+        return made
+
+    def port(self, service: str = "echo") -> int:
+        told = json.loads((self.state / "listeners.json").read_text())
+        return int(told["services"][service][0]["port"])
+
+    def logged(self, name: str) -> list[dict[str, Any]]:
+        lines = (self.state / "netservices.log").read_text().splitlines()
+        return [event for event in map(json.loads, lines) if event.get("event") == name]
+
+    async def connect(self) -> Client:
+        client = Client()
+        await connectProtocol(TCP4ClientEndpoint(reactor, "127.0.0.1", self.port()), client)
+        return client
+
+
+class StartTests(DaemonTestCase):
+    """R2, R4."""
+
+    async def test_started_daemon_tells_where_it_is_reached(self) -> None:
+        self.start()
+        with socket.create_connection(("127.0.0.1", self.port()), 5):
+            pass
+        self.assertEqual(len(self.reactor.when_running), 1)
+
+    async def test_stopped_daemon_leaves_nothing_that_misleads(self) -> None:
+        daemon = self.start()
+        await daemon.stopService()
+        self.assertFalse((self.state / "listeners.json").exists())
+        self.assertFalse((self.state / "control").exists())
+        self.assertEqual([event["level"] for event in self.logged("daemon.process.stopped")], ["info"])
+        # Free for the next.
+        again = self.make()
+        again.privilegedStartService()
+        again.startService()
+        await again.stopService()
+
+    async def test_second_daemon_names_the_first(self) -> None:
+        self.start()
+        second = self.make(interactive=False)
+        error = self.assertRaises(StartError, second.privilegedStartService)
+        self.assertIn("already runs", str(error))
+        await second._observer.current.stop()
+
+    async def test_port_in_use_ends_an_interactive_start_with_1(self) -> None:
+        """R2."""
+        taken = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(taken.close)
+        port = taken.getsockname()[1]
+        self.write(f'[services.echo]\nlisten = ["tcp:{port}:interface=127.0.0.1"]\n')
+        daemon = self.make()
+        self.assertEqual(self.assertRaises(SystemExit, daemon.privilegedStartService).code, 1)
+        self.assertFalse((self.state / "listeners.json").exists())
+        self.assertFalse((self.state / "control").exists())
+        await daemon._observer.current.stop()
+
+
+class ReloadTests(DaemonTestCase):
+    """R5."""
+
+    async def test_new_section_is_reached(self) -> None:
+        daemon = self.start()
+        self.write(ECHO + ECHO.replace("services.echo", "services.second") + 'kind = "echo"\n')
+        await daemon.reload()
+        with socket.create_connection(("127.0.0.1", self.port("second")), 5):
+            pass
+
+    async def test_mistakes_are_refused_and_logged_with_their_lines(self) -> None:
+        daemon = self.start()
+        before = self.port()
+        self.write(ECHO + "nosuch = 1\n[services.third]\nkind = 'nosuch'\n")
+        await self.assertFailure(daemon.reload(), ConfigError)
+        self.assertEqual(self.port(), before)
+        await daemon.stopService()
+        problems = [event["problem"] for event in self.logged("daemon.configuration.refused")]
+        self.assertGreaterEqual(len(problems), 2)
+        for problem in problems:
+            self.assertRegex(problem, r"netservices\.toml:[0-9]+: services\.")
+
+    async def test_port_in_use_is_refused(self) -> None:
+        daemon = self.start()
+        taken = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(taken.close)
+        self.write(f'[services.echo]\nlisten = ["tcp:{taken.getsockname()[1]}:interface=127.0.0.1"]\n')
+        await self.assertFailure(daemon.reload(), BindError)
+        with socket.create_connection(("127.0.0.1", self.port()), 5):
+            pass
+
+    async def test_state_cannot_move(self) -> None:
+        daemon = self.start()
+        self.file.write_text(f'[daemon]\nstate = "{self.folder}/other"\n{ECHO}')
+        with self.assertRaises(ConfigError) as caught:
+            await daemon.reload()
+        self.assertIn("netservices.toml:2: daemon.state", str(caught.exception))
+
+    async def test_log_may_change(self) -> None:
+        daemon = self.start()
+        self.write(general='[log.file]\npath = "second.log"\n')
+        await daemon.reload()
+        await daemon.stopService()
+        self.assertIn("daemon.configuration.reloaded", (self.state / "second.log").read_text())
+
+    async def test_first_tls_listener_may_come_with_a_reload(self) -> None:
+        daemon = self.start()
+        self.write(ECHO.replace("tcp:", "tls:"))
+        await daemon.reload()
+        self.assertTrue((self.state / "tls" / "ca.pem").exists())
+        await daemon.reload()
+
+    async def test_damaged_certificate_is_refused(self) -> None:
+        daemon = self.start(ECHO.replace("tcp:", "tls:"))
+        (self.state / "tls" / "ca.pem").write_text("not PEM")
+        (self.state / "tls" / "server.pem").write_text("not PEM")
+        await self.assertFailure(daemon.reload(), CertificateError)
+
+    async def test_hang_up_reloads_and_reopens_the_log(self) -> None:
+        daemon = self.start()
+        log = self.state / "netservices.log"
+        await self.written(log)
+        log.rename(self.state / "old.log")
+        daemon._hang_up()
+        await daemon.reload()
+        await daemon.stopService()
+        self.assertEqual(len(self.logged("daemon.configuration.reloaded")), 2)
+
+    async def written(self, path: Path) -> None:
+        """Once the log's own thread has made the file."""
+        for _ in range(1000):
+            if await deferToThread(path.exists):
+                return
+        self.fail(f"{path} was never written")
+
+
+class StopTests(DaemonTestCase):
+    """R4."""
+
+    async def test_session_that_does_not_end_is_closed_when_patience_is_over(self) -> None:
+        daemon = self.start(daemon='shutdown = "100ms"')
+        client = await self.connect()
+        await daemon.stopService()
+        await client.lost
+        [closed] = [each for each in self.logged("daemon.session.closed") if each["service"] == "echo"]
+        self.assertEqual(closed["reason"], "shutdown")
+
+    async def test_session_may_end_by_itself(self) -> None:
+        daemon = self.start(daemon='shutdown = "1h"')
+        client = await self.connect()
+        stopping = daemon.stopService()
+        cast("Any", client.transport).loseConnection()
+        await client.lost
+        await stopping
+
+    async def test_signal_stops_the_reactor_and_a_second_hurries(self) -> None:
+        daemon = self.start(daemon='shutdown = "1h"')
+        client = await self.connect()
+        daemon._terminate()
+        self.assertFalse(self.reactor.stopped)
+        daemon._terminate()
+        await client.lost
+        await daemon.stopService()
+        self.assertTrue(self.reactor.stopped)
+
+
+class ControlTests(DaemonTestCase):
+    """The control socket, with the command's own client in a thread."""
+
+    async def call(self, method: str) -> object:
+        client = DaemonClient(self.state / "control")
+        return await deferToThread(client.call, method)
+
+    async def test_reload_is_answered(self) -> None:
+        self.start()
+        self.assertIn("was read again", cast("str", await self.call("netservices.reload")))
+        self.assertEqual((self.state / "control").stat().st_mode & 0o777, 0o600)
+
+    async def test_refused_reload_is_a_fault_with_the_lines(self) -> None:
+        self.start()
+        self.write(ECHO + "nosuch = 1\n")
+        with self.assertRaises(Fault) as caught:
+            await self.call("netservices.reload")
+        self.assertEqual(caught.exception.faultCode, 2)
+        self.assertIn("netservices.toml:", caught.exception.faultString)
+
+    async def test_unknown_method_is_a_fault(self) -> None:
+        self.start()
+        with self.assertRaises(Fault) as caught:
+            await self.call("netservices.nosuch")
+        self.assertEqual(caught.exception.faultCode, -32601)
+
+    async def test_stopped_daemon_does_not_answer(self) -> None:
+        daemon = self.start()
+        await daemon.stopService()
+        with self.assertRaises(NoAnswerError):
+            await self.call("netservices.reload")
