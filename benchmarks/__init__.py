@@ -1,0 +1,1 @@
+"""Side-by-side measurements against installed peers; see ``python -m benchmarks --help``."""
