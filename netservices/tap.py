@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,8 @@ def makeService(options: Options) -> IService:
     """Load the configuration, or say everything that is wrong with it and end with status 2."""
     from twisted.internet import reactor  # noqa: PLC0415 - twistd may have been told to install another one first
 
+    # A reload may be asked for before there is anything to reload; it must not end the process.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     catalog = Catalogue()
     try:
         source = Source(find_path(options["config"], os.environ), catalog, ipv6=has_ipv6("::1"))

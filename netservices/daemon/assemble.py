@@ -1,32 +1,42 @@
 """From a configuration to running services, the same way at start and at every reload.
 
-``prepare`` makes what is new and binds it, and changes nothing that runs; if it raises, nothing has happened. ``apply``
-then cannot fail: it starts, swaps and retires.
+``prepare`` makes what is new and binds it, ``start`` starts what works behind it: neither changes anything that runs,
+and if one raises, nothing has happened. ``apply`` then cannot fail: it opens, swaps and retires.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, DeferredList
+from twisted.logger import LogLevel
 
 from netservices.config import Config, ConfigError, InetListen, Problem, UnixListen
 from netservices.daemon.gate import Door
 from netservices.daemon.listener import Listener
-from netservices.daemon.section import Section
+from netservices.daemon.section import Section, WorkerError
 from netservices.daemon.sockets import BindError, open_sockets
-from netservices.runtime import Runtime
+from netservices.runtime import Event, Runtime
 from netservices.runtime.admission import Admission, make_proxies
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from netservices.config import Listen, ServiceOptions
     from netservices.daemon.shared import Shared
     from netservices.daemon.sockets import BoundSocket
+    from netservices.kind import Parts, ServiceKind
     from netservices.runtime import Address
+
+SECTION_FAILED = Event(
+    "daemon.section.failed",
+    LogLevel.critical,
+    "{service} could not be set up: {log_failure.value}",
+    "The kind's code raised while it was given the section's options, so that the daemon did not start, or the reload "
+    "changed nothing; please report it with the traceback.",
+)
 
 Key = tuple[object, ...]
 """What makes two listen entries the same socket."""
@@ -51,12 +61,17 @@ class Change:
     fresh: list[Section]
     wants: list[Want]
     bound: dict[Key, list[BoundSocket]] = field(default_factory=dict)
+    started: list[Section] = field(default_factory=list)
 
     def discard(self) -> None:
         """It is not to happen after all."""
+        for section in self.started:
+            section.stop()
         for sockets in self.bound.values():
             for socket in sockets:
                 socket.close()
+        self.started.clear()
+        self.bound.clear()
 
 
 class Services:
@@ -83,19 +98,33 @@ class Services:
         change.wants.extend(want for section in change.sections.values() for want in _wants(section, config))
         try:
             for want in change.wants:
-                if want.key not in self.listeners:
+                listener = self.listeners.get(want.key)
+                if listener is None:
                     change.bound[want.key] = self._open(want)
-        except BindError:
+                else:
+                    _check_served(want, listener.sockets)
+        except BaseException:
             change.discard()
             raise
         return change
 
+    def start(self, change: Change) -> None:
+        """Start the workers of what is new. Raises ``WorkerError``; then the change is discarded."""
+        try:
+            for section in change.fresh:
+                if section not in change.started:
+                    section.start()
+                    change.started.append(section)
+        except WorkerError:
+            change.discard()
+            raise
+
     def apply(self, change: Change) -> None:
-        """Make it so: workers of what is new start, its listeners open or change hands, what is gone drains."""
+        """Make it so: listeners of what is new open or change hands, what is gone drains."""
+        self.start(change)
         shared, fresh = self._shared, set(change.fresh)
         for section in change.fresh:
             section.admission.reconfigure(section.options, origin=partial(_origin, change.config, section.name))
-            section.start()
         for want in change.wants:
             listener = self.listeners.get(want.key)
             if listener is None:
@@ -152,7 +181,7 @@ class Services:
             files=shared.files,
             datagram_addresses=self._list_datagram_addresses,
         )
-        parts = kind.make(options, runtime)
+        parts = _make_parts(kind, options, runtime, config)
         running = self.sections.get(name)
         # What a peer has used up stays used up over a reload.
         admission = running.admission if running else Admission(options, clock=shared.clock, log=log)
@@ -169,14 +198,23 @@ class Services:
         try:
             opened = open_sockets(want.entry, device=want.section.options.device, inherited=self._shared.inherited)
         except BindError as error:
-            raise BindError(f"section {want.section.name}: {error}") from error
-        parts = want.section.parts
-        for bound in opened:
-            if want.option not in (parts.streams if bound.is_stream else parts.datagrams):
-                for each in opened:
-                    each.close()
-                raise BindError(f"section {want.section.name}: {want.entry} is of a type that the kind does not serve")
+            ours = "; it is this daemon itself, so only a restart can change that" if self._holds(want.entry) else ""
+            raise BindError(f"section {want.section.name}: {error}{ours}") from error
+        try:
+            _check_served(want, opened)
+        except BindError:
+            for bound in opened:
+                bound.close()
+            raise
         return opened
+
+    def _holds(self, entry: Listen) -> bool:
+        """Whether a listener of ours has the port, on whichever address."""
+        held = (listener.door.entry for listener in self.listeners.values())
+        return isinstance(entry, InetListen) and any(
+            isinstance(other, InetListen) and (other.transport, other.port) == (entry.transport, entry.port)
+            for other in held
+        )
 
     def _retire(self, section: Section) -> None:
         self.retired.add(section)
@@ -193,6 +231,27 @@ def uses_tls(config: Config) -> bool:
     """Whether any listener speaks TLS from its first byte."""
     values = (value for options in config.services.values() for _, value in options if isinstance(value, tuple))
     return any(getattr(entry, "tls", False) for value in values for entry in value)
+
+
+def _make_parts(kind: ServiceKind[Any], options: ServiceOptions, runtime: Runtime, config: Config) -> Parts:
+    try:
+        return kind.make(options, runtime)
+    except ConfigError:
+        raise
+    except Exception as error:
+        # Whatever it is, it must name its section, at start as at a reload.
+        runtime.log.failure(SECTION_FAILED)
+        path = f"services.{runtime.service}"
+        text = f"the kind {kind.name} could not be set up: {type(error).__name__}: {error}"
+        raise ConfigError([Problem(config.file, config.line(path), path, text)]) from error
+
+
+def _check_served(want: Want, sockets: Iterable[BoundSocket]) -> None:
+    """Whether a socket is a stream's is known of the service manager's only when it is there. Raises ``BindError``."""
+    parts = want.section.parts
+    for bound in sockets:
+        if want.option not in (parts.streams if bound.is_stream else parts.datagrams):
+            raise BindError(f"section {want.section.name}: {want.entry} is of a type that the kind does not serve")
 
 
 def _origin(config: Config, section: str, key: str) -> str:
@@ -219,3 +278,6 @@ def _key(section: str, option: str, number: int, entry: Listen, device: str | No
         return (entry.transport, entry.port, entry.interface, device)
     # Whether TLS is spoken there is not the socket's, and a file's mode can be changed.
     return (entry.transport, entry.path if isinstance(entry, UnixListen) else entry.name)
+
+
+EVENTS = (SECTION_FAILED,)

@@ -65,13 +65,15 @@ class Door:
 class Gate(Protocol):
     """Decides on one connection.
 
-    What it needs of the section is read when the connection comes, so that a reload counts from the next one on.
+    What it needs of the section is read when the connection comes, so that a reload counts from the next one on; the
+    section is held until it is known who the peer is.
     """
 
     transport: TcpSessionTransport
 
     def __init__(self, door: Door) -> None:
         self._section = door.section
+        self._option = door.option
         self._tls = door.entry.tls
         self._door = door
         self._proxy: ProxyHeaderParser | None = None
@@ -83,6 +85,7 @@ class Gate(Protocol):
         self._local = make_address(self.transport.getHost())
         if is_proxy(self._peer, self._section.proxies):
             self._proxy = ProxyHeaderParser()
+            self._section.waits_for(self)
             self._timer = self._door.clock.callLater(
                 self._section.options.timeouts.handshake, self._refuse_proxy, "no PROXY header in time"
             )
@@ -102,11 +105,19 @@ class Gate(Protocol):
             rest, self._proxy = self._proxy.rest, None
             self._stop_timer()
             protocol = self._admit(*make_true_ends(header, self._peer, self._local))
+            self._section.decided(self)
             if protocol is not None and rest:
                 protocol.dataReceived(rest)
 
+    def turn_away(self) -> None:
+        """Close it now, before it is known who it is from."""
+        self._proxy = None
+        self._stop_timer()
+        self.transport.abortConnection()
+
     def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: ARG002 - Twisted's signature
         self._stop_timer()
+        self._section.decided(self)
         if self._parting:
             self._parting = False
             self._door.goodbyes -= 1
@@ -128,7 +139,9 @@ class Gate(Protocol):
         )
         self._door.sessions.add(session)
         section.opened(session)
-        outer: IProtocol = SessionProtocol(session, section, self._door, admitted)
+        outer: IProtocol = SessionProtocol(
+            session, section, self._option, admitted, sessions=self._door.sessions, tls=self._tls
+        )
         self.transport.session = session
         if self._tls and section.tls is not None:
             self.transport.counting = False
@@ -136,7 +149,8 @@ class Gate(Protocol):
             outer = make_tls_layer(section.tls, outer, session, self._door.clock)
         self.transport.protocol = outer
         outer.makeConnection(self.transport)
-        return outer
+        # A service that has closed reads no more; TLS must, or what was written is never encrypted.
+        return outer if self._tls or not session.closing else None
 
     def _refuse(self, refusal: Refusal) -> None:
         words = self._section.parts.refusal
@@ -168,12 +182,14 @@ class SessionProtocol(Protocol):
 
     transport: StreamTransport  # type: ignore[assignment]  # plain or TLS
 
-    def __init__(self, session: Session, section: Section, door: Door, ticket: Ticket) -> None:
+    def __init__(
+        self, session: Session, section: Section, option: str, ticket: Ticket, *, sessions: Sessions, tls: bool
+    ) -> None:
         self._session = session
         self._section = section
-        self._tls = door.entry.tls
-        self._make = section.parts.streams[door.option]
-        self._sessions = door.sessions
+        self._tls = tls
+        self._make = section.parts.streams[option]
+        self._sessions = sessions
         self._ticket = ticket
         self._inner: IProtocol | None = None
 
@@ -187,11 +203,14 @@ class SessionProtocol(Protocol):
             session.failed(Failure())
 
     def dataReceived(self, data: bytes) -> None:
+        if self._inner is None:
+            # It could not be made, and the connection closes.
+            return
         session = self._session
         session.bytes_in += len(data)
         session.deadlines.active()
         try:
-            cast("IProtocol", self._inner).dataReceived(data)
+            self._inner.dataReceived(data)
         except Exception:  # noqa: BLE001 - as above
             session.failed(Failure())
 

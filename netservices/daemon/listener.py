@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import stat
 from pathlib import Path
@@ -44,6 +45,13 @@ DATAGRAM_FAILED = Event(
     "The service's code raised what it should have handled. The datagram was dropped and the daemon goes on; please "
     "report it with the traceback.",
 )
+DATAGRAMS_REFUSED = Event(
+    "daemon.datagram.refused",
+    LogLevel.critical,
+    "{service} met a bug while its answering of datagrams began or ended: {log_failure.value}",
+    "The service's code raised what it should have handled. If it began, the service answers no datagrams; everything "
+    "else goes on. Please report it with the traceback.",
+)
 
 _LARGEST_DATAGRAM = 65_535
 
@@ -79,15 +87,22 @@ class _DatagramGate(DatagramProtocol):
             return
         self.stopProtocol()
         self._section = self._door.section
-        self._inner = self._section.parts.datagrams[self._door.option]()
-        self._inner.makeConnection(cast("IUDPTransport", self.transport))
+        try:
+            inner = self._section.parts.datagrams[self._door.option]()
+            inner.makeConnection(cast("IUDPTransport", self.transport))
+        except Exception:  # noqa: BLE001 - whatever a service raises costs it its datagrams, and no reload
+            self._section.log.failure(DATAGRAMS_REFUSED)
+            return
+        self._inner = inner
 
     def datagramReceived(self, datagram: bytes, addr: tuple[str, int]) -> None:
         section = self._door.section
+        if self._inner is None:
+            return
         if not section.admission.admit_datagram(Address(addr[0].partition("%")[0], addr[1])):
             return
         try:
-            cast("DatagramProtocol", self._inner).datagramReceived(datagram, addr)
+            self._inner.datagramReceived(datagram, addr)
         except OSError:
             # The answer can't be sent: no route, a full buffer. Datagrams may be lost.
             return
@@ -95,9 +110,12 @@ class _DatagramGate(DatagramProtocol):
             section.log.failure(DATAGRAM_FAILED, peer=str(Address(*addr)))
 
     def stopProtocol(self) -> None:
-        if self._inner is not None:
-            self._inner.doStop()
-            self._inner = None
+        inner, self._inner = self._inner, None
+        if inner is not None:
+            try:
+                inner.doStop()
+            except Exception:  # noqa: BLE001 - as above
+                self._door.section.log.failure(DATAGRAMS_REFUSED)
 
 
 class _UnixPort(unix.Port):
@@ -138,7 +156,7 @@ class Listener:
             # The reactor's own way to adopt one makes a port that removes the file, the service manager's too.
             unix_port: _UnixPort = _UnixPort._fromListeningDescriptor(reactor, descriptor, _GateFactory(self.door))  # noqa: SLF001
             # Twisted sets the file's mode when it begins to listen: to what it is.
-            unix_port.mode = stat.S_IMODE(Path(bound.address.path).stat().st_mode)
+            unix_port.mode = _find_mode(bound.address.path)
             unix_port.startListening()
             unix_port.transport = UnixSessionTransport
             return unix_port
@@ -159,9 +177,16 @@ class Listener:
         for bound in self.sockets:
             self._configure(bound)
             if isinstance(entry, UnixListen):
-                Path(entry.path).chmod(entry.mode)
+                # Somebody may have removed the file; whoever is connected goes on.
+                with contextlib.suppress(OSError):
+                    Path(entry.path).chmod(entry.mode)
         for gate in self._datagrams:
             gate.swapped()
+
+    def discard(self) -> None:
+        """Close the sockets of a listener that was never started."""
+        for bound in self.sockets:
+            bound.close()
 
     def stop(self) -> Deferred[None]:
         """Accept nothing more; fires when the sockets are closed."""
@@ -173,4 +198,12 @@ class Listener:
         return gatherResults([maybeDeferred(port.stopListening) for port in ports]).addCallback(lambda _closed: None)
 
 
-EVENTS = (LISTENER_BOUND, LISTENER_CLOSED, DATAGRAM_FAILED)
+def _find_mode(path: str) -> int:
+    try:
+        return stat.S_IMODE(Path(path).stat().st_mode)
+    except (OSError, ValueError):
+        # The service manager's socket may have no file: unix(7), an abstract name begins with NUL.
+        return 0o600
+
+
+EVENTS = (LISTENER_BOUND, LISTENER_CLOSED, DATAGRAM_FAILED, DATAGRAMS_REFUSED)

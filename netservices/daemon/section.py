@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred, succeed
 from twisted.logger import LogLevel
@@ -12,6 +12,8 @@ from netservices.runtime import Event
 from netservices.runtime.workers import IReopenable
 
 if TYPE_CHECKING:
+    from twisted.application.service import IService
+
     from netservices.config import ServiceOptions
     from netservices.kind import Parts
     from netservices.runtime import EventLog, Session
@@ -24,6 +26,24 @@ WORKER_FAILED = Event(
     "{service}: a worker could not be stopped: {log_failure.value}",
     "Something that a section keeps running beside its listeners could not be ended cleanly; please report it.",
 )
+WORKER_REFUSED = Event(
+    "daemon.worker.refused",
+    LogLevel.critical,
+    "{service}: a worker could not be started: {log_failure.value}",
+    "What a section keeps running beside its listeners raised when it was started, so that the daemon did not start "
+    "or the reload changed nothing; please report it with the traceback.",
+)
+
+
+class WorkerError(Exception):
+    """A worker can't be started; the text names the section."""
+
+
+class Undecided(Protocol):
+    """A connection that was accepted and is no session yet."""
+
+    def turn_away(self) -> None:
+        """Close it now."""
 
 
 @dataclass(eq=False)
@@ -42,15 +62,31 @@ class Section:
     proxies: ProxyNetworks
     tls: ServerCreator | None = None
     sessions: set[Session] = field(default_factory=set)
-    _working: bool = False
+    undecided: set[Undecided] = field(default_factory=set)
+    _working: list[IService] = field(default_factory=list)
     _idle: Deferred[None] | None = None
 
     def start(self) -> None:
-        """Start the workers. Called before anything is accepted."""
-        self._working = True
+        """Start the workers, all or none. Called before anything is accepted. Raises ``WorkerError``."""
         for worker in self.parts.workers:
-            worker.privilegedStartService()
-            worker.startService()
+            try:
+                worker.privilegedStartService()
+                worker.startService()
+            except Exception as error:
+                self.log.failure(WORKER_REFUSED)
+                self.stop()
+                text = f"section {self.name}: a worker could not be started: {type(error).__name__}: {error}"
+                raise WorkerError(text) from error
+            self._working.append(worker)
+
+    def waits_for(self, connection: Undecided) -> None:
+        """A connection was accepted that has yet to say who it is from; it holds the section as a session does."""
+        self.undecided.add(connection)
+
+    def decided(self, connection: Undecided) -> None:
+        """It has said so and may be a session by now, or it is gone."""
+        self.undecided.discard(connection)
+        self._look_idle()
 
     def opened(self, session: Session) -> None:
         """A session was admitted."""
@@ -59,7 +95,10 @@ class Section:
     def ended(self, session: Session) -> None:
         """A session has ended; if it was the last of a retired section, the workers may stop."""
         self.sessions.discard(session)
-        if not self.sessions and self._idle is not None:
+        self._look_idle()
+
+    def _look_idle(self) -> None:
+        if not self.sessions and not self.undecided and self._idle is not None:
             waiting, self._idle = self._idle, None
             waiting.callback(None)
 
@@ -76,7 +115,7 @@ class Section:
         """Ask every session to finish; fires when the last has ended, or ``close`` was called."""
         for session in list(self.sessions):
             session.drain()
-        if not self.sessions:
+        if not self.sessions and not self.undecided:
             return succeed(None)
         if self._idle is None:
             self._idle = Deferred()
@@ -84,20 +123,24 @@ class Section:
         self._idle.chainDeferred(waiting)
         return waiting
 
+    def turn_away(self) -> None:
+        """Close what is no session yet."""
+        for connection in list(self.undecided):
+            connection.turn_away()
+
     def close(self, reason: str) -> None:
-        """End every session now."""
+        """End every session now, and what would become one."""
+        self.turn_away()
         for session in list(self.sessions):
             session.abort(reason)
 
     def stop(self) -> Deferred[None]:
         """Stop the workers; fires when they have."""
-        if not self._working:
-            return succeed(None)
-        self._working = False
-        stopping = [maybeDeferred(worker.stopService) for worker in self.parts.workers]
+        working, self._working = self._working, []
+        stopping = [maybeDeferred(worker.stopService) for worker in working]
         for stopped in stopping:
             stopped.addErrback(lambda failure: self.log.failure(WORKER_FAILED, failure))
         return gatherResults(stopping).addCallback(lambda _results: None)
 
 
-EVENTS = (WORKER_FAILED,)
+EVENTS = (WORKER_FAILED, WORKER_REFUSED)

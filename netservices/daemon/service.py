@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -12,31 +13,32 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList, DeferredLock
 from twisted.internet.task import LoopingCall
 from twisted.logger import ILogObserver, LogLevel
-from zope.interface import implementer
 
 from netservices import __version__
 from netservices.config import ConfigError, Problem
 from netservices.daemon.assemble import Services, uses_tls
 from netservices.daemon.control import make_control
 from netservices.daemon.lock import LockedError, StateLock
+from netservices.daemon.logswitch import LogSwitch
+from netservices.daemon.section import WorkerError
 from netservices.daemon.shared import Shared
-from netservices.daemon.sockets import BindError
+from netservices.daemon.sockets import BindError, raise_descriptor_limit
 from netservices.daemon.state import ListenersFile, StateError, find_state, make_state
 from netservices.rpc import Dispatcher, FaultCode
 from netservices.runtime import Event, EventLog, Reason
-from netservices.runtime.files import FilePool
+from netservices.runtime.files import FilePool, PoolFull
 from netservices.runtime.logs import make_log_observer
 from netservices.runtime.tls import CertificateError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from twisted.logger import LogEvent
     from twisted.python.components import Componentized
     from twisted.python.failure import Failure
 
-    from netservices.config import Config, LogOptions
+    from netservices.config import Config
     from netservices.daemon.assemble import Change
+    from netservices.daemon.section import Section
     from netservices.daemon.source import Loaded, Source
     from netservices.runtime.logs import LogObserver
     from netservices.runtime.reactor import Reactor
@@ -95,27 +97,36 @@ RELOAD_REFUSED = Event(
     "{source} was not taken over: {problem}",
     "A reload found a mistake: everything goes on as before. There is one such line for every mistake.",
 )
-
-
-@implementer(ILogObserver)
-class LogSwitch:
-    """The one observer that Twisted knows; a reload puts another behind it."""
-
-    def __init__(self, current: LogObserver) -> None:
-        self.current = current
-
-    def __call__(self, event: LogEvent) -> None:
-        """Hand an event to the observer of the day.
-
-        What Twisted tells about its own ports and factories is for developers: ours say the same with names.
-        """
-        if event.get("log_level") is LogLevel.info and "event" not in event and "printed" not in event:
-            event = {**event, "log_level": LogLevel.debug}
-        self.current(event)
+RELOAD_FAILED = Event(
+    "daemon.configuration.failed",
+    LogLevel.critical,
+    "{source} was not taken over: {log_failure.value}",
+    "A reload met a bug: everything goes on as before. Please report it with the traceback.",
+)
+LISTENERS_FAILED = Event(
+    "daemon.listeners.failed",
+    LogLevel.error,
+    "{reason}",
+    "The services run, but `listeners.json` in the state directory does not tell where. Is the disk full?",
+)
+STOP_FAILED = Event(
+    "daemon.stop.failed",
+    LogLevel.critical,
+    "something could not be stopped in order: {log_failure.value}",
+    "The daemon ends all the same; please report it with the traceback.",
+)
 
 
 class StartError(Exception):
     """The daemon can't start; the text says why."""
+
+
+class StoppingError(Exception):
+    """The daemon is about to end and takes nothing over any more."""
+
+
+_REFUSALS = (ConfigError, BindError, CertificateError, WorkerError, PoolFull, StoppingError)
+"""What a reload may be refused for; the text says why."""
 
 
 class Daemon(Service):
@@ -140,7 +151,7 @@ class Daemon(Service):
         self._state = find_state(config.daemon, environment, root=os.geteuid() == 0)
         self._lock = StateLock(self._state)
         self._listeners_file = ListenersFile(self._state)
-        self._observer = LogSwitch(self._make_observer(config.log))
+        self._observer = LogSwitch(self._make_observer(config), reactor.seconds)
         self._log = EventLog()
         self._shared = Shared(
             reactor=reactor,
@@ -166,6 +177,7 @@ class Daemon(Service):
 
     def privilegedStartService(self) -> None:
         """Bind everything, or end the process with status 1 and the reason."""
+        raise_descriptor_limit()
         try:
             make_state(self._state)
             self._lock.acquire()
@@ -185,12 +197,23 @@ class Daemon(Service):
         super().startService()
         assert self._change is not None, "privilegedStartService comes first"  # noqa: S101 - twistd's order
         self._shared.files.start()
+        try:
+            self._services.start(self._change)
+        except WorkerError as error:
+            self._control.discard()
+            self._shared.files.stop()
+            self._lock.release()
+            self._refuse(str(error))
         self._services.apply(self._change)
         self._control.start(self._reactor)
-        self._listeners_file.write(self._services.listeners.values())
+        self._tell_listeners()
         # A handler set any earlier is replaced when the reactor starts.
         self._reactor.callWhenRunning(self._handle_signals)
-        self._look_after_certificates()
+        # What the start has made stays: to look through it all for garbage would stop the reactor for 50 ms each time.
+        self._reactor.callWhenRunning(gc.freeze)
+        self._tell_authority()
+        self._renewal.clock = self._reactor
+        self._renewal.start(_RENEWAL_PERIOD, now=False)
         self._warn(self._warnings)
         self._log.emit(STARTED, version=__version__, source=self._source.name, state=str(self._state))
 
@@ -199,6 +222,12 @@ class Daemon(Service):
         dispatcher.add("netservices.reload", self._reload_for_control)
         return dispatcher
 
+    def _tell_listeners(self) -> None:
+        try:
+            self._listeners_file.write(self._services.listeners.values())
+        except StateError as error:
+            self._log.emit(LISTENERS_FAILED, reason=str(error))
+
     def _warn(self, warnings: Sequence[Problem]) -> None:
         for problem in warnings:
             self._log.emit(DOUBTED, problem=str(problem))
@@ -206,10 +235,6 @@ class Daemon(Service):
     def _refuse(self, reason: str) -> NoReturn:
         self._log.emit(START_FAILED, reason=reason)
         self._observer.current.finish()
-        # The reactor will never run: give the log the turns it needs to write what it has, for two seconds at most.
-        written = self._observer.current.stop()
-        while not written.called:
-            self._reactor.iterate(0.05)
         if self._interactive:
             # twistd has put the log in sys.stderr's place.
             if sys.__stderr__ is not None and "stderr" not in (self._config.log.to or ("stderr",)):
@@ -218,30 +243,28 @@ class Daemon(Service):
         # Without a terminal, twistd hands an exception's text to the process that waits in front of it.
         raise StartError(reason)
 
-    def _make_observer(self, options: LogOptions) -> LogObserver:
+    def _make_observer(self, config: Config) -> LogObserver:
         return make_log_observer(
-            options,
-            hostname=self._config.daemon.hostname or os.uname().nodename,
+            config.log,
+            hostname=config.daemon.hostname or os.uname().nodename,
             state=self._state,
             interactive=self._interactive,
             reactor=self._reactor,
             environment=self._environment,
         )
 
-    def _look_after_certificates(self) -> None:
-        """Tell how ours is checked, and renew it in time, also in a process that runs for years."""
+    def _tell_authority(self) -> None:
         tls = self._shared.tls
         if tls is not None and tls.authority is not None:
             self._log.emit(AUTHORITY_FOUND, path=str(tls.authority))
-        self._renewal.clock = self._reactor
-        self._renewal.start(_RENEWAL_PERIOD, now=False)
 
     async def _renew(self) -> None:
+        """Once a day, since a process may run for years."""
         tls = self._shared.tls
         if tls is not None:
             try:
                 tls.use(await self._shared.files.run(tls.load))
-            except (CertificateError, OSError) as error:
+            except (CertificateError, PoolFull, OSError) as error:
                 self._log.emit(RENEWAL_FAILED, reason=str(error))
 
     def _handle_signals(self) -> None:
@@ -252,15 +275,20 @@ class Daemon(Service):
     # Reload.
 
     def _hang_up(self) -> None:
+        if self._stopping is not None:
+            return
         self._observer.current.reopen()
         for section in self._services.everything():
             section.reopen()
-        self.reload().addErrback(lambda _refused: None)
+        # One that waits already will read what is there now; signals may come faster than files are read.
+        if not self._reloading.waiting:
+            self.reload().addErrback(lambda _told: None)
 
     def reload(self) -> Deferred[None]:
         """Read the configuration again and take it over whole, or not at all; one reload at a time.
 
-        Fails with ``ConfigError``, ``BindError`` or ``CertificateError``, whose text has been logged.
+        Fails with ``ConfigError``, ``BindError``, ``CertificateError``, ``WorkerError`` or ``PoolFull``, or with a bug;
+        whatever it is, it has been logged. Fails with ``StoppingError`` while the daemon ends, which is not.
         """
         return self._reloading.run(lambda: Deferred.fromCoroutine(self._reload()))
 
@@ -268,49 +296,81 @@ class Daemon(Service):
         """What the command prints; a refusal is a fault with the mistakes, a line each."""
 
         def say(failure: Failure) -> NoReturn:
-            wrong = failure.trap(ConfigError, BindError, CertificateError)
-            code = FaultCode.BAD_CONFIGURATION if wrong is ConfigError else FaultCode.FAILED
+            if failure.check(*_REFUSALS) is None:
+                raise Fault(FaultCode.FAILED, "the daemon met a bug; its log has the traceback") from None
+            code = FaultCode.BAD_CONFIGURATION if failure.check(ConfigError) else FaultCode.FAILED
             raise Fault(code, str(failure.value)) from None
 
         return self.reload().addCallbacks(lambda _none: f"{self._source.name} was read again", say)
 
     async def _reload(self) -> None:
         try:
-            loaded = await self._shared.files.run(self._source.load)
-            config = loaded.config
-            self._check_lasting(config)
-            if uses_tls(config):
-                # Made here, if this is the first listener that needs it, since it takes the disk a while.
-                await self._shared.files.run(self._shared.make_tls, config)
-            tls = self._shared.tls
-            material = await self._shared.files.run(tls.load, config.tls) if tls else None
-            change = self._services.prepare(config)
-        except (ConfigError, BindError, CertificateError) as error:
+            loaded, change, before = await self._take_over()
+        except Exception as error:
+            if self._stopping is not None:
+                # What it waited for was cancelled, or nothing was left to work with.
+                raise StoppingError("the daemon is about to end") from error
+            if not isinstance(error, _REFUSALS):
+                self._log.failure(RELOAD_FAILED, source=self._source.name)
+                raise
             for line in str(error).splitlines():
                 self._log.emit(RELOAD_REFUSED, source=self._source.name, problem=line)
             raise
-        if config.log != self._config.log:
-            await self._change_log(config.log)
-        self._config = config
-        if tls is not None and material is not None:
-            tls.use(material, config.tls)
-        self._services.apply(change)
-        self._listeners_file.write(self._services.listeners.values())
-        fresh = len(change.fresh)
+        self._tell_listeners()
         self._warn(loaded.warnings)
+        fresh = len(change.fresh)
         self._log.emit(RELOADED, source=self._source.name, started=fresh, kept=len(change.sections) - fresh)
+        if before is not None:
+            await before.stop()
+
+    async def _take_over(self) -> tuple[Loaded, Change, LogObserver | None]:
+        """What was loaded, what it changed, and the log observer that is to be stopped, if there is another now."""
+        self._check_running()
+        loaded = await self._shared.files.run(self._source.load)
+        config = loaded.config
+        self._check_lasting(config)
+        had_tls = self._shared.tls is not None
+        if uses_tls(config):
+            # Made here, if this is the first listener that needs it, since it takes the disk a while.
+            await self._shared.files.run(self._shared.make_tls, config)
+        tls = self._shared.tls
+        material = await self._shared.files.run(tls.load, config.tls) if tls else None
+        observer = self._make_observer(config) if config.log != self._config.log else None
+        # From here on nothing waits, so that nothing comes between: first what can fail, and then what can't.
+        self._check_running()
+        change = self._services.prepare(config)
+        self._services.start(change)
+        try:
+            if tls is not None and material is not None:
+                tls.use(material, config.tls)
+        except BaseException:
+            change.discard()
+            raise
+        self._config = config
+        before = self._change_log(observer) if observer is not None else None
+        self._services.apply(change)
+        if not had_tls:
+            self._tell_authority()
+        return loaded, change, before
+
+    def _check_running(self) -> None:
+        if self._stopping is not None:
+            raise StoppingError("the daemon is about to end")
 
     def _check_lasting(self, config: Config) -> None:
-        if find_state(config.daemon, self._environment, root=os.geteuid() == 0) != self._state:
-            path = "daemon.state"
-            text = "can't change while the daemon runs; wanted a restart"
-            raise ConfigError([Problem(config.file, config.line(path), path, text)])
+        moved = find_state(config.daemon, self._environment, root=os.geteuid() == 0) != self._state
+        # The certificate that a local authority has signed is for the name at the start.
+        own = self._shared.tls is not None and self._shared.tls.authority is not None
+        renamed = own and config.daemon.hostname != self._config.daemon.hostname
+        lasting = [path for path, changed in (("daemon.state", moved), ("daemon.hostname", renamed)) if changed]
+        if lasting:
+            text = "can't change while the daemon runs, wanted a restart"
+            raise ConfigError([Problem(config.file, config.line(path), path, text) for path in lasting])
 
-    async def _change_log(self, options: LogOptions) -> None:
-        before, after = self._observer.current, self._make_observer(options)
+    def _change_log(self, after: LogObserver) -> LogObserver:
+        before, self._observer.current = self._observer.current, after
         after.start()
-        self._observer.current = after
-        await before.stop()
+        return before
 
     # Stop.
 
@@ -336,27 +396,43 @@ class Daemon(Service):
         return waiting
 
     async def _stop(self) -> None:
+        try:
+            await self._stop_all()
+        except Exception:  # noqa: BLE001 - the daemon ends all the same, and says so
+            self._log.failure(STOP_FAILED)
+        self._log.emit(STOPPED)
+        await self._observer.current.stop()
+        self._lock.release()
+
+    async def _stop_all(self) -> None:
         patience = self._config.daemon.shutdown
         if self._renewal.running:
             self._renewal.stop()
         await self._control.stop()
         await self._services.stop_listening()
-        sections = self._services.everything()
+        sections = self._list_sections()
         self._log.emit(STOPPING, sessions=len(self._shared.sessions), patience=patience)
         hurry = self._reactor.callLater(patience, self._close_sessions)
+        for section in sections:
+            section.turn_away()
         await DeferredList([section.drain() for section in sections])
         if hurry.active():
             hurry.cancel()
-        await self._services.stop()
+        self._control.door.section.admission.stop()
+        # A worker that takes longer is cancelled, which is logged.
+        await self._services.stop().addTimeout(patience, self._reactor)
         await self._shared.files.stop()
         self._listeners_file.remove()
-        self._log.emit(STOPPED)
-        await self._observer.current.stop()
-        self._lock.release()
+
+    def _list_sections(self) -> list[Section]:
+        return [*self._services.everything(), self._control.door.section]
 
     def _close_sessions(self) -> None:
-        for section in self._services.everything():
+        for section in self._list_sections():
             section.close(Reason.SHUTDOWN)
 
 
-EVENTS = (STARTED, START_FAILED, STOPPING, STOPPED, AUTHORITY_FOUND, RENEWAL_FAILED, DOUBTED, RELOADED, RELOAD_REFUSED)
+EVENTS = (
+    STARTED, START_FAILED, STOPPING, STOPPED, STOP_FAILED, AUTHORITY_FOUND, RENEWAL_FAILED, DOUBTED, RELOADED,
+    RELOAD_REFUSED, RELOAD_FAILED, LISTENERS_FAILED,
+)  # fmt: skip

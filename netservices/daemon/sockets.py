@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import resource
 import socket
 import stat
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ BACKLOG = 1024
 """Connections that wait to be accepted; the kernel lowers it to net.core.somaxconn."""
 
 
+_MOST_DESCRIPTORS = 262_144
 _FIRST_INHERITED = 3
 """sd_listen_fds(3), SD_LISTEN_FDS_START."""
 
@@ -63,6 +65,16 @@ class BoundSocket:
                 Path(self.file.name).unlink()
             self.file.close()
             self.file = None
+
+
+def raise_descriptor_limit() -> None:
+    """As many descriptors as this process may have: a login's usual 1024 are fewer than one service's sessions."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _MOST_DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        # Whoever forbids it (a seccomp filter) leaves what there is.
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def parse_inherited(environment: Mapping[str, str], pid: int) -> dict[str, list[int]]:
@@ -107,17 +119,19 @@ def open_sockets(
     except OSError as error:
         for bound in opened:
             bound.close()
-        raise BindError(f"{listen} can't be bound: {_explain(error)}") from error
+        raise BindError(f"{listen} can't be bound: {_explain(error, listen)}") from error
     return opened
 
 
-def _explain(error: OSError) -> str:
-    words = os.strerror(error.errno) if error.errno else str(error)
+def _explain(error: OSError, listen: Listen) -> str:
+    words = error.strerror or str(error)
     match error.errno:
         case errno.EADDRINUSE:
             return f"{words}: another program listens there"
-        case errno.EACCES | errno.EPERM:
+        case errno.EACCES if isinstance(listen, InetListen):
             return f"{words}: ports below 1024 need root or CAP_NET_BIND_SERVICE"
+        case errno.EPERM if isinstance(listen, InetListen):
+            return f"{words}: binding to a device needs root or CAP_NET_RAW"
         case errno.EADDRNOTAVAIL:
             return f"{words}: no interface of this machine has the address"
         case errno.ENODEV:
@@ -149,6 +163,9 @@ def has_ipv6(host: str) -> bool:
 
 def _bind_inet(listen: InetListen, family: int, host: str, port: int, device: str | None) -> BoundSocket:
     kind = socket.SOCK_DGRAM if listen.transport == "udp" else socket.SOCK_STREAM
+    host, _, zone = host.partition("%")
+    # RFC 4007 11.2: a zone is an interface by name, or its number.
+    place = (host, port, 0, int(zone) if zone.isdecimal() else socket.if_nametoindex(zone)) if zone else (host, port)
     opened = socket.socket(family, kind)
     try:
         opened.setblocking(False)
@@ -159,7 +176,7 @@ def _bind_inet(listen: InetListen, family: int, host: str, port: int, device: st
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if device is not None:
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())
-        opened.bind((host, port))
+        opened.bind(place)
         if kind == socket.SOCK_STREAM:
             opened.listen(BACKLOG)
     except BaseException:
@@ -169,17 +186,19 @@ def _bind_inet(listen: InetListen, family: int, host: str, port: int, device: st
 
 
 def _open_unix(listen: UnixListen) -> BoundSocket:
-    path = SocketPath(listen.path)
     opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        path = SocketPath(listen.path)
+    except BaseException:
+        opened.close()
+        raise
     try:
         _remove_stale(path.name)
         opened.setblocking(False)
-        # The file must not be open to others between bind and chmod.
-        before = os.umask(0o777 & ~listen.mode)
-        try:
-            opened.bind(path.name)
-        finally:
-            os.umask(before)
+        # The file must not be open to others between bind and chmod. Linux makes it with the socket's own mode, less
+        # the umask, which is the whole process's and none of ours to change while other threads make files.
+        os.fchmod(opened.fileno(), listen.mode)
+        opened.bind(path.name)
         Path(path.name).chmod(listen.mode)
         opened.listen(BACKLOG)
     except BaseException:
@@ -197,11 +216,15 @@ def _remove_stale(path: str) -> None:
     except FileNotFoundError:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        # Whoever listens may be too busy to accept, and must not keep us waiting.
+        probe.setblocking(False)
         try:
             probe.connect(path)
         except ConnectionRefusedError:
             Path(path).unlink()
             return
+        except BlockingIOError:
+            pass
     raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
 
 
@@ -212,7 +235,12 @@ def _open_inherited(listen: SystemdListen, inherited: Mapping[str, Sequence[int]
         raise OSError(f"the service manager handed over no socket of that name (it handed over: {known})")
     for descriptor in descriptors:
         # A copy, so that closing ours leaves the manager's in place for a later reload.
-        adopted = socket.socket(fileno=os.dup(descriptor))
+        copy = os.dup(descriptor)
+        try:
+            adopted = socket.socket(fileno=copy)
+        except OSError:
+            os.close(copy)
+            raise
         adopted.setblocking(False)
         os.set_inheritable(adopted.fileno(), False)
         if adopted.type != socket.SOCK_STREAM and (

@@ -50,7 +50,7 @@ class ListenersFile:
         self._path = state / "listeners.json"
 
     def write(self, listeners: Iterable[Listener]) -> None:
-        """Replace it."""
+        """Replace it. Raises ``StateError``; what was there before is then left."""
         services: dict[str, list[dict[str, object]]] = {}
         for listener in listeners:
             entry = listener.door.entry
@@ -68,10 +68,17 @@ class ListenersFile:
                 )
         text = json.dumps({"pid": os.getpid(), "services": services}, indent=1)
         fresh = self._path.with_suffix(".new")
-        fresh.write_text(text)
-        fresh.replace(self._path)
+        try:
+            fresh.write_text(text)
+            fresh.replace(self._path)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                fresh.unlink()
+            raise StateError(f"{self._path} can't be written: {error.strerror}") from error
 
     def remove(self) -> None:
-        """Nothing is reached any more, or nothing yet."""
-        with contextlib.suppress(FileNotFoundError):
-            self._path.unlink()
+        """Nothing is reached any more, or nothing yet. Raises ``StateError``."""
+        try:
+            self._path.unlink(missing_ok=True)
+        except OSError as error:
+            raise StateError(f"{self._path} can't be removed: {error.strerror}") from error

@@ -127,6 +127,8 @@ class AccessLog(Service):
 
     def reopen(self) -> None:
         """What was logged so far goes to the old file, the rest to what has the name now."""
+        if not self.running:
+            return
         self._renamed = True
         self._flush()
 

@@ -60,11 +60,16 @@ class Deadlines:
             self._unsent_since = None
 
     def closing(self) -> None:
-        """We have said goodbye; from now on only ``write`` can expire, and it waits for the peer's goodbye too."""
-        self._due.clear()
+        """We have said goodbye; from now on only ``write`` can expire, and it waits for the peer's goodbye too.
+
+        A peer that goes on taking a little at a time has until the whole session's end, and once more if that is past.
+        """
+        now = self._clock.seconds()
+        if not self._closing:
+            self._due = {"write": max(self._due["session"], now + self._timeouts.write)}
         self._closing = True
-        self._unsent_since = self._clock.seconds()
-        self._arm(self._unsent_since)
+        self._unsent_since = now
+        self._arm(now)
 
     def cancel(self) -> None:
         """The session is over."""
@@ -77,7 +82,8 @@ class Deadlines:
         if not self._closing:
             dues["idle"] = self._active + self._timeouts.idle
         if self._unsent_since is not None:
-            dues["write"] = self._unsent_since + self._timeouts.write
+            stalled = self._unsent_since + self._timeouts.write
+            dues["write"] = min(dues.get("write", stalled), stalled)
         return dues
 
     def _arm(self, now: float) -> None:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from twisted.logger import LogLevel
+from twisted.python.failure import Failure
 
 from netservices.runtime.deadlines import Deadlines
 from netservices.runtime.events import Event
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from twisted.internet.interfaces import IReactorTime
-    from twisted.python.failure import Failure
 
     from netservices.config import Timeouts
     from netservices.runtime.addresses import Address
@@ -106,7 +106,8 @@ class Session:
         self.opened = clock.seconds()
         self.transport: StreamTransport | None = None
         self.on_expired: Callable[[str], object] | None = None
-        """Called with the key under ``timeouts`` that ran out, before the session closes: the place for a farewell."""
+        """Called with the key under ``timeouts`` that ran out, before the session closes: the place for a farewell.
+        Not for ``handshake`` and ``write``, at which the session is aborted."""
         self.on_drain: Callable[[], object] | None = None
         """Called when the service goes away: finish what is under way, then close. Left None, the session may go on
         until the time for shutting down is over."""
@@ -115,6 +116,11 @@ class Session:
         self._reason: str | None = None
         self._pressure: BackPressure | None = None
         self._ended = False
+
+    @property
+    def closing(self) -> bool:
+        """Whether ``close`` or ``abort`` was called, or the connection is gone."""
+        return self._ended or self._reason is not None
 
     def couple(self) -> None:
         """Read no more from the peer than it takes of our answers, until ``close``.
@@ -149,7 +155,7 @@ class Session:
     def drain(self) -> None:
         """The service goes away."""
         if self.on_drain is not None:
-            self.on_drain()
+            self._guard(self.on_drain)
 
     def failed(self, failure: Failure) -> None:
         """The service's code raised: log it, and end this session only."""
@@ -175,12 +181,19 @@ class Session:
         )
 
     def _on_deadline(self, name: str) -> None:
-        if name == "write":
+        if name in {"write", "handshake"}:
+            # A peer that takes nothing, or with which no keys were agreed on, can't be told anything.
             self.abort(_EXPIRED[name])
             return
         if self.on_expired is not None:
-            self.on_expired(name)
+            self._guard(self.on_expired, name)
         self.close(_EXPIRED[name])
+
+    def _guard(self, hook: Callable[..., object], *arguments: object) -> None:
+        try:
+            hook(*arguments)
+        except Exception:  # noqa: BLE001 - whatever a service raises ends its session only
+            self.failed(Failure())
 
 
 class Sessions:

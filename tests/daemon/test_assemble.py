@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,6 +19,7 @@ from zope.interface import implementer
 from netservices.config import Config, ConfigError, ServiceOptions
 from netservices.config.loading import load_text
 from netservices.daemon.assemble import Services
+from netservices.daemon.section import WorkerError
 from netservices.daemon.shared import Shared
 from netservices.daemon.sockets import BindError
 from netservices.kind import Parts, ServiceKind
@@ -69,10 +72,13 @@ class DatagramGreeter(DatagramProtocol):
 class Worker(Service):
     """Remembers what became of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, broken: bool = False) -> None:
         self.history: list[str] = []
+        self.broken = broken
 
     def startService(self) -> None:
+        if self.broken:
+            raise ZeroDivisionError
         super().startService()
         self.history.append("started")
 
@@ -94,7 +100,9 @@ class Kinds:
         )
 
     def make(self, options: GreetingOptions, _runtime: Runtime) -> Parts:
-        worker = self.workers[options.word] = Worker()
+        if options.word == "bug":
+            raise ZeroDivisionError
+        worker = self.workers[options.word] = Worker(broken=options.word == "broken")
 
         def stream(_session: Session) -> Greeter:
             return Greeter(options.word)
@@ -349,6 +357,102 @@ class ServicesTests(TestCase):
             waiting: Deferred[None] = Deferred()
             cast("Any", reactor).callLater(0, waiting.callback, None)
             await waiting
+
+    async def test_kind_that_raises_names_its_section(self) -> None:
+        """R2, R5: and nothing of the change remains."""
+        first = self.SECTION.format("a", "tcp", 0, "hello")
+        self.take_over(first)
+        config = self.config(first + self.SECTION.format("b", "tcp", 0, "bug"))
+        error = self.assertRaises(ConfigError, self.services.prepare, config)
+        self.assertTrue(str(error).startswith("test.toml:5: services.b: the kind greeting could not"), str(error))
+        self.assertIn("ZeroDivisionError", str(error))
+        self.assertEqual(len(self.events.named("daemon.section.failed")), 1)
+
+    async def test_worker_that_does_not_start_changes_nothing(self) -> None:
+        """R5: those that did start are stopped again, and what was bound is free."""
+        first = self.SECTION.format("a", "tcp", 0, "hello")
+        self.take_over(first)
+        listeners = dict(self.services.listeners)
+        port = self.port()
+        changed = first.replace("hello", "bye") + self.SECTION.format("b", "tcp", 0, "broken")
+        change = self.services.prepare(self.config(changed))
+        [fresh] = [bound.address.port for sockets in change.bound.values() for bound in sockets]
+        error = self.assertRaises(WorkerError, self.services.apply, change)
+        self.assertIn("section b: a worker could not be started: ZeroDivisionError", str(error))
+        self.assertEqual(self.kinds.workers["bye"].history, ["started", "stopped"])
+        self.assertEqual(self.services.listeners, listeners)
+        client = await self.connect(port)
+        self.assertEqual(await client.hear(5), b"hello")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", fresh))
+        self.assertEqual(len(self.events.named("daemon.worker.refused")), 1)
+
+    async def test_port_that_we_hold_ourselves_is_told_so(self) -> None:
+        """No program can listen on one address where it listens on all of them."""
+        self.take_over(self.SECTION.format("a", "tcp", 0, "hello"))
+        section = self.SECTION.format("a", "tcp", self.port(), "hello")
+        error = self.assertRaises(BindError, self.services.prepare, self.config(section))
+        self.assertNotIn("this daemon itself", str(error))
+        await self.services.stop_listening()
+        self.take_over(section)
+        error = self.assertRaises(
+            BindError, self.services.prepare, self.config(section.replace(":interface=127.0.0.1", ""))
+        )
+        self.assertIn("it is this daemon itself", str(error))
+
+    async def test_bug_while_datagrams_change_hands_does_not_stop_a_reload(self) -> None:
+        self.take_over(self.SECTION.format("a", "udp", 0, "hello"))
+
+        class Broken(DatagramGreeter):
+            def startProtocol(self) -> None:
+                raise ZeroDivisionError
+
+            def stopProtocol(self) -> None:
+                raise ZeroDivisionError
+
+        made = self.kinds.kind
+        broken = Parts(datagrams={"listen": lambda: Broken("x")})
+        self.kinds.kind = replace(made, make=lambda _options, _runtime: broken)
+        self.take_over(self.SECTION.format("a", "udp", 0, "first"))
+        self.take_over(self.SECTION.format("a", "udp", 0, "second"))
+        self.assertEqual(len(self.events.named("daemon.datagram.refused")), 2)
+        self.kinds.kind = made
+        self.take_over(self.SECTION.format("a", "udp", 0, "third"))
+        self.assertEqual(await self.ask(self.port()), b"third")
+
+    async def test_unix_socket_whose_file_is_gone_does_not_stop_a_reload(self) -> None:
+        path = Path("/tmp") / f"netservices-test-{os.getpid()}-{id(self):x}.sock"  # noqa: S108 - short, removed again
+        text = f'[services.a]\nkind = "greeting"\nlisten = ["unix:{path}"]\nword = "hello"\n'
+        self.take_over(text)
+        path.unlink()
+        self.take_over(text.replace("hello", "bye"))
+        self.assertEqual(self.kinds.workers["bye"].history, ["started"])
+
+    async def test_inherited_socket_of_another_type_is_no_place_for_a_new_kind(self) -> None:
+        """Only the socket tells whether it is a stream's."""
+        ours = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.addCleanup(ours.close)
+        ours.bind(("127.0.0.1", 0))
+        self.shared.inherited = {"x": [ours.fileno()]}
+        text = '[services.a]\nkind = "greeting"\nlisten = ["systemd:name=x"]\nword = "hello"\n'
+        self.take_over(text)
+        streams_only = Parts(streams={"listen": lambda _session: Greeter("x")})
+        kind = self.kinds.kind
+        self.kinds.kind = ServiceKind(
+            name=kind.name, summary="", options=kind.options, make=lambda _o, _r: streams_only, tryout={}
+        )
+        changed = self.config(text.replace("hello", "bye"))
+        self.assertIn("is of a type", str(self.assertRaises(BindError, self.services.prepare, changed)))
+
+    async def test_inherited_socket_without_a_file_is_served(self) -> None:
+        """unix(7): an abstract name."""
+        ours = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.addCleanup(ours.close)
+        ours.bind(f"\0netservices-test-{os.getpid()}-{id(self):x}")
+        ours.listen(1)
+        self.shared.inherited = {"x": [ours.fileno()]}
+        self.take_over('[services.a]\nkind = "greeting"\nlisten = ["systemd:name=x"]\nword = "hello"\n')
+        self.assertEqual(len(self.services.listeners), 1)
 
     async def test_workers_are_told_to_reopen(self) -> None:
         self.take_over(self.SECTION.format("a", "tcp", 0, "hello"))

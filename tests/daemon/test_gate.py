@@ -277,6 +277,55 @@ class ProxyTests(GateTestCase):
         self.assertTrue(transport.aborted)
         self.assertEqual(self.events.named("daemon.proxy.refused")[0]["reason"], "no PROXY header in time")
 
+    def test_waiting_for_the_header_holds_the_section(self) -> None:
+        """R5: whoever was accepted before a reload is served by what was there before."""
+        transport = self.connect()
+        drained: list[object] = []
+        self.section.drain().addCallback(drained.append)
+        transport.protocol.dataReceived(self.HEADER)
+        self.assertEqual(drained, [])
+        transport.hang_up()
+        self.assertEqual(drained, [None])
+
+    def test_proxy_that_leaves_lets_the_section_go(self) -> None:
+        transport = self.connect()
+        drained: list[object] = []
+        self.section.drain().addCallback(drained.append)
+        transport.hang_up()
+        self.assertEqual(drained, [None])
+
+    def test_stopping_turns_away_who_has_not_said_who_it_is(self) -> None:
+        """R4: nothing becomes a session after the sessions were asked to end."""
+        transport = self.connect()
+        self.section.close("shutdown")
+        self.assertTrue(transport.aborted)
+        self.assertEqual((self.clock.getDelayedCalls(), self.section.undecided), ([], set()))
+
+    def test_reload_in_the_meantime_does_not_change_what_it_came_for(self) -> None:
+        transport = self.connect()
+        self.door.option = "another"
+        transport.protocol.dataReceived(self.HEADER)
+        self.assertEqual(len(self.made), 1)
+
+    def test_service_that_closes_at_once_reads_no_more(self) -> None:
+        def make(session: Session) -> IProtocol:
+            self.made.append(Recorder(session))
+            cast("Any", self.made[-1]).connectionMade = session.close
+            return self.made[-1]
+
+        cast("dict[str, object]", self.section.parts.streams)["listen"] = make
+        self.connect().protocol.dataReceived(self.HEADER + b"first words")
+        self.assertEqual(self.made[0].received, b"")
+
+    def test_bug_while_the_protocol_is_made_is_told_once(self) -> None:
+        def fails(_session: Session) -> IProtocol:
+            raise RuntimeError
+
+        cast("dict[str, object]", self.section.parts.streams)["listen"] = fails
+        self.connect().protocol.dataReceived(self.HEADER + b"first words")
+        self.assertEqual(len(self.events.named("daemon.session.failed")), 1)
+        self.assertEqual(self.reasons(), ["bug"])
+
     def test_proxy_that_leaves_early_leaves_no_timer(self) -> None:
         self.connect().hang_up()
         self.assertEqual(self.clock.getDelayedCalls(), [])

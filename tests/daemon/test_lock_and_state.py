@@ -93,6 +93,12 @@ class StateLockTests(SynchronousTestCase):
         self.lock.acquire()
         self.assertEqual((self.state / "lock").read_text(), f"{os.getpid()}\n")
 
+    def test_lock_that_cannot_be_had_is_named(self) -> None:
+        """R2: a read-only or full disk is a plain line, too."""
+        (self.state / "lock").mkdir()
+        error = self.assertRaises(StateError, self.lock.acquire)
+        self.assertIn(f"the lock {self.state}/lock can't be had: Is a directory", str(error))
+
     def test_releasing_what_is_not_held_does_nothing(self) -> None:
         self.lock.release()
         self.assertFalse((self.state / "lock").exists())
@@ -126,3 +132,18 @@ class ListenersFileTests(SynchronousTestCase):
         listeners.remove()
         listeners.remove()
         self.assertEqual(list(state.iterdir()), [])
+
+    def test_file_that_cannot_be_written_leaves_the_one_before(self) -> None:
+        state = Path(self.mktemp()).absolute()
+        state.mkdir()
+        (state / "listeners.json").write_text("before")
+        (state / "listeners.new").mkdir()
+        error = self.assertRaises(StateError, ListenersFile(state).write, [])
+        self.assertIn("listeners.json can't be written: Is a directory", str(error))
+        self.assertEqual((state / "listeners.json").read_text(), "before")
+
+    def test_file_that_cannot_be_removed_is_named(self) -> None:
+        state = Path(self.mktemp()).absolute()
+        (state / "listeners.json").mkdir(parents=True)
+        error = self.assertRaises(StateError, ListenersFile(state).remove)
+        self.assertIn("listeners.json can't be removed", str(error))

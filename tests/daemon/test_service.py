@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import socket
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 from xmlrpc.client import Fault
 
-from twisted.application.service import Application
+from twisted.application.service import Application, Service
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.endpoints import TCP4ClientEndpoint, UNIXClientEndpoint, connectProtocol
 from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.logger import ILogObserver
 from twisted.trial.unittest import TestCase
@@ -20,13 +23,17 @@ from twisted.trial.unittest import TestCase
 from netservices.catalog import Catalogue
 from netservices.cli.client import DaemonClient, NoAnswerError
 from netservices.config import ConfigError
-from netservices.daemon.service import Daemon, StartError
+from netservices.daemon.service import Daemon, StartError, StoppingError
 from netservices.daemon.sockets import BindError
 from netservices.daemon.source import Source
+from netservices.runtime.files import PoolFull
 from netservices.runtime.tls import CertificateError
+from netservices.runtime.unixpaths import SocketPath
 
 if TYPE_CHECKING:
     from twisted.python.failure import Failure
+
+    from netservices.kind import ServiceKind
 
 ECHO = '[services.echo]\nlisten = ["tcp:0:interface=127.0.0.1"]\n'
 
@@ -58,6 +65,20 @@ class Client(Protocol):
         self.lost.callback(None)
 
 
+class KindsWithWorker(Catalogue):
+    """The kinds, each with a worker besides its own."""
+
+    def __init__(self, worker: Service) -> None:
+        super().__init__()
+        self._worker = worker
+
+    def find(self, name: str) -> ServiceKind[Any]:
+        kind = super().find(name)
+        return replace(
+            kind, make=lambda options, runtime: replace(kind.make(options, runtime), workers=(self._worker,))
+        )
+
+
 class DaemonTestCase(TestCase):
     """A daemon with its state in a temporary folder and its log in a file."""
 
@@ -72,8 +93,8 @@ class DaemonTestCase(TestCase):
         log = '[log]\nto = ["file"]\n'
         self.file.write_text(f'[daemon]\nstate = "{self.state}"\n{daemon}\n{log}\n{general}\n{services}')
 
-    def make(self, *, interactive: bool = True) -> Daemon:
-        source = Source(self.file, Catalogue())
+    def make(self, *, interactive: bool = True, catalog: Catalogue | None = None) -> Daemon:
+        source = Source(self.file, catalog or Catalogue())
         return Daemon(
             source,
             source.load(),
@@ -83,9 +104,11 @@ class DaemonTestCase(TestCase):
             interactive=interactive,
         )
 
-    def start(self, services: str = ECHO, general: str = "", daemon: str = "") -> Daemon:
+    def start(
+        self, services: str = ECHO, general: str = "", daemon: str = "", catalog: Catalogue | None = None
+    ) -> Daemon:
         self.write(services, general, daemon)
-        made = self.make()
+        made = self.make(catalog=catalog)
         application = Application("netservices")
         made.setServiceParent(application)
         self.log = ILogObserver(application)
@@ -114,10 +137,10 @@ class StartTests(DaemonTestCase):
     """R2, R4."""
 
     async def test_started_daemon_tells_where_it_is_reached(self) -> None:
-        self.start()
+        daemon = self.start()
         with socket.create_connection(("127.0.0.1", self.port()), 5):
             pass
-        self.assertEqual(len(self.reactor.when_running), 1)
+        self.assertEqual(self.reactor.when_running, [daemon._handle_signals, gc.freeze])
 
     async def test_stopped_daemon_leaves_nothing_that_misleads(self) -> None:
         daemon = self.start()
@@ -150,9 +173,93 @@ class StartTests(DaemonTestCase):
         self.assertFalse((self.state / "control").exists())
         await daemon._observer.current.stop()
 
+    async def test_worker_that_does_not_start_ends_the_start(self) -> None:
+        """R2: with the section's name, and with nothing left behind."""
+
+        class Broken(Service):
+            def startService(self) -> None:
+                raise ZeroDivisionError
+
+        kinds = KindsWithWorker(Broken())
+        self.assertEqual(self.assertRaises(SystemExit, self.start, catalog=kinds).code, 1)
+        self.assertFalse((self.state / "control").exists())
+        self.assertFalse((self.state / "listeners.json").exists())
+        [refused] = self.logged("daemon.process.refused")
+        self.assertIn("section echo: a worker could not be started: ZeroDivisionError", refused["reason"])
+
+    async def test_listeners_that_cannot_be_told_are_an_error_and_no_end(self) -> None:
+        """A full disk."""
+        (self.state / "listeners.new").mkdir(parents=True)
+        daemon = self.start()
+        [listener] = daemon._services.listeners.values()
+        with socket.create_connection(("127.0.0.1", listener.addresses[0].port), 5):
+            pass
+        await daemon.stopService()
+        self.assertEqual([event["level"] for event in self.logged("daemon.listeners.failed")], ["error"])
+
 
 class ReloadTests(DaemonTestCase):
     """R5."""
+
+    async def test_reload_that_the_end_overtakes_opens_nothing(self) -> None:
+        """R4: SIGTERM while the files are read."""
+        daemon = self.start(ECHO.replace("tcp:", "tls:"))
+        reloading = daemon.reload()
+        stopping = daemon.stopService()
+        await self.assertFailure(reloading, StoppingError)
+        await stopping
+        self.assertEqual(daemon._services.listeners, {})
+        self.assertFalse((self.state / "listeners.json").exists())
+        await self.assertFailure(daemon.reload(), StoppingError)
+        daemon._hang_up()
+        self.assertEqual(self.logged("daemon.configuration.refused"), [])
+
+    async def test_many_hang_ups_are_one_reload_that_waits(self) -> None:
+        daemon = self.start()
+        for _ in range(100):
+            daemon._hang_up()
+        self.assertEqual(len(daemon._reloading.waiting), 1)
+        await daemon.reload()
+        await daemon.stopService()
+        self.assertEqual(len(self.logged("daemon.configuration.reloaded")), 3)
+
+    async def test_bug_is_logged_and_changes_nothing(self) -> None:
+        class Broken:
+            name = "nothing"
+
+            def load(self) -> NoReturn:
+                raise ZeroDivisionError
+
+        daemon = self.start()
+        daemon._source = cast("Source", Broken())
+        daemon._hang_up()
+        await self.assertFailure(daemon.reload(), ZeroDivisionError)
+        with socket.create_connection(("127.0.0.1", self.port()), 5):
+            pass
+        await daemon.stopService()
+        self.assertEqual(len(self.logged("daemon.configuration.failed")), 2)
+
+    async def test_authority_is_told_when_the_first_tls_listener_comes(self) -> None:
+        """R18."""
+        daemon = self.start()
+        self.write(ECHO.replace("tcp:", "tls:"))
+        await daemon.reload()
+        await daemon.stopService()
+        self.assertEqual(len(self.logged("daemon.authority.used")), 1)
+
+    async def test_renewal_that_finds_the_threads_busy_is_tried_again(self) -> None:
+        daemon = self.start(ECHO.replace("tcp:", "tls:"))
+
+        class Busy:
+            def run(self, *_: object) -> Deferred[None]:
+                return fail(PoolFull("too much to do"))
+
+        files, daemon._shared.files = daemon._shared.files, cast("Any", Busy())
+        await daemon._renew()
+        daemon._shared.files = files
+        self.assertTrue(daemon._renewal.running)
+        await daemon.stopService()
+        self.assertEqual(len(self.logged("daemon.certificate.failed")), 1)
 
     async def test_new_section_is_reached(self) -> None:
         daemon = self.start()
@@ -188,6 +295,13 @@ class ReloadTests(DaemonTestCase):
         with self.assertRaises(ConfigError) as caught:
             await daemon.reload()
         self.assertIn("netservices.toml:2: daemon.state", str(caught.exception))
+
+    async def test_name_in_our_own_certificate_cannot_change(self) -> None:
+        daemon = self.start(ECHO.replace("tcp:", "tls:"), daemon='hostname = "one.example"')
+        self.write(ECHO.replace("tcp:", "tls:"), daemon='hostname = "two.example"')
+        with self.assertRaises(ConfigError) as caught:
+            await daemon.reload()
+        self.assertIn("daemon.hostname: can't change", str(caught.exception))
 
     async def test_log_may_change(self) -> None:
         daemon = self.start()
@@ -255,6 +369,38 @@ class StopTests(DaemonTestCase):
         await client.lost
         await daemon.stopService()
         self.assertTrue(self.reactor.stopped)
+
+    async def test_session_on_the_control_socket_ends_with_the_daemon(self) -> None:
+        """R35: it has its closed event, too."""
+        daemon = self.start()
+        client = Client()
+        path = SocketPath(self.state / "control")
+        self.addCleanup(path.close)
+        await connectProtocol(UNIXClientEndpoint(reactor, path.name), client)
+        while not len(daemon._shared.sessions):
+            await deferLater(cast("Any", reactor), 0)
+        await daemon.stopService()
+        await client.lost
+        self.assertEqual([each["service"] for each in self.logged("daemon.session.closed")], ["control"])
+
+    async def test_worker_that_does_not_end_is_cancelled_when_patience_is_over(self) -> None:
+        class Endless(Service):
+            def stopService(self) -> Deferred[None]:
+                return Deferred()
+
+        daemon = self.start(daemon='shutdown = "100ms"', catalog=KindsWithWorker(Endless()))
+        await daemon.stopService()
+        self.assertEqual(len(self.logged("daemon.worker.failed")), 1)
+        self.assertEqual(self.logged("daemon.stop.failed"), [])
+        self.assertEqual(len(self.logged("daemon.process.stopped")), 1)
+
+    async def test_what_cannot_be_stopped_does_not_keep_the_daemon(self) -> None:
+        daemon = self.start()
+        (self.state / "listeners.json").unlink()
+        (self.state / "listeners.json").mkdir()
+        await daemon.stopService()
+        self.assertEqual(len(self.logged("daemon.stop.failed")), 1)
+        self.assertEqual(len(self.logged("daemon.process.stopped")), 1)
 
 
 class ControlTests(DaemonTestCase):

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import os
+import resource
 import socket
 import stat
+from ipaddress import IPv6Address
 from pathlib import Path
 
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from netservices.config import InetListen, SystemdListen, UnixListen, parse_listen
-from netservices.daemon.sockets import BACKLOG, BindError, BoundSocket, load_inherited, open_sockets, parse_inherited
+from netservices.daemon.sockets import (
+    BACKLOG,
+    BindError,
+    BoundSocket,
+    load_inherited,
+    open_sockets,
+    parse_inherited,
+    raise_descriptor_limit,
+)
 
 
 class SocketsTestCase(SynchronousTestCase):
@@ -86,6 +96,21 @@ class InetTests(SocketsTestCase):
         error = self.assertRaises(BindError, self.open, "tcp:0:interface=127.0.0.1", device="nosuch0")
         self.assertIn("nosuch0" if "nosuch0" in str(error) else "can't be bound", str(error))
 
+    def test_address_of_one_link_is_bound_by_its_zone(self) -> None:
+        """RFC 4007 11."""
+        lines = Path("/proc/net/if_inet6").read_text("ascii").split("\n") if Path("/proc/net/if_inet6").exists() else []
+        for number, _, _, _, _, name in (line.split() for line in lines if line.startswith("fe80")):
+            host = str(IPv6Address(int(number, 16)))
+            for zone in (name, str(socket.if_nametoindex(name))):
+                [bound] = self.open(f"tcp:0:interface=[{host}%{zone}]")
+                self.assertEqual(bound.address.host, host)
+                self.assertEqual(bound.socket.getsockname()[3], socket.if_nametoindex(name))
+        if not any(line.startswith("fe80") for line in lines):
+            raise SkipTest("this machine has no address that is valid on its link only")
+
+    def test_zone_that_there_is_not_is_refused(self) -> None:
+        self.assert_refused("tcp:0:interface=[fe80::1%nosuch0]", "no interface")
+
     def test_loopback_device_is_bound(self) -> None:
         [bound] = self.open("tcp:0:interface=127.0.0.1", device="lo")
         name = bound.socket.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16)
@@ -123,10 +148,27 @@ class UnixTests(SocketsTestCase):
         self.assert_refused(f"unix:{self.path}", "in use")
         self.assertTrue(self.path.exists())
 
+    def test_one_too_busy_to_accept_is_in_use_and_keeps_nobody_waiting(self) -> None:
+        busy = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.addCleanup(busy.close)
+        busy.bind(str(self.path))
+        self.addCleanup(self.path.unlink)
+        busy.listen(0)
+        waiting = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.addCleanup(waiting.close)
+        waiting.connect(str(self.path))
+        self.assert_refused(f"unix:{self.path}", "in use")
+
+    def test_mode_is_the_one_asked_for_whatever_the_umask(self) -> None:
+        before = os.umask(0o077)
+        self.addCleanup(os.umask, before)
+        self.open(f"unix:{self.path}:mode=666")
+        self.assertEqual(stat.S_IMODE(self.path.stat().st_mode), 0o666)
+
     def test_other_file_is_not_removed(self) -> None:
         self.path.write_text("precious")
         self.addCleanup(self.path.unlink)
-        self.assert_refused(f"unix:{self.path}")
+        self.assert_refused(f"unix:{self.path}", "something that is not a socket is there")
         self.assertEqual(self.path.read_text(), "precious")
 
     def test_missing_folder_is_named(self) -> None:
@@ -168,6 +210,14 @@ class InheritedTests(SocketsTestCase):
         # The manager's own descriptor stays, for the next reload.
         os.fstat(stream)
 
+    def test_what_is_no_socket_is_refused_and_closed(self) -> None:
+        reading, writing = os.pipe()
+        self.addCleanup(os.close, reading)
+        self.addCleanup(os.close, writing)
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        self.assert_refused("systemd:name=x", inherited={"x": [reading]})
+        self.assertEqual(len(list(Path("/proc/self/fd").iterdir())), before)
+
     def test_unknown_name_tells_what_there_is(self) -> None:
         self.assert_refused("systemd:name=ftp", "handed over: web", inherited={"web": [3]})
         self.assert_refused("systemd:name=ftp", "none at all")
@@ -175,6 +225,18 @@ class InheritedTests(SocketsTestCase):
     def test_socket_of_another_type_is_refused(self) -> None:
         descriptor = self.hand_over(socket.SOCK_DGRAM, socket.AF_UNIX)
         self.assert_refused("systemd:name=x", "neither a stream socket", inherited={"x": [descriptor]})
+
+
+class DescriptorLimitTests(SynchronousTestCase):
+    """R16: what the service takes on, the process may open."""
+
+    def test_soft_limit_is_raised_to_what_is_allowed(self) -> None:
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, before)
+        hard = before[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (512, hard))
+        raise_descriptor_limit()
+        self.assertEqual(resource.getrlimit(resource.RLIMIT_NOFILE)[0], min(hard, 262_144))
 
 
 class EntryTests(SynchronousTestCase):

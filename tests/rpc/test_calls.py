@@ -44,6 +44,31 @@ class CallTests(SynchronousTestCase):
         for head in (b"<!DOCTYPE x>", b'<?xml version="1.0"?>\n<!DOCTYPE x [<!ENTITY a "b">]>', b"<!ENTITY a>"):
             self.assert_fault(head + call, FaultCode.NOT_WELL_FORMED)
 
+    def test_document_type_behind_a_comment_is_refused(self) -> None:
+        """X1: what stands in a comment is no root element."""
+        entity = b'<!DOCTYPE x [<!ENTITY a "b">]><methodCall><methodName>&a;</methodName></methodCall>'
+        for head in (b"<!-- <methodCall -->", b"<?x <methodCall?>", b"\xef\xbb\xbf<!--<methodCall>-->\n"):
+            self.assert_fault(head + entity, FaultCode.NOT_WELL_FORMED)
+
+    def test_comments_and_a_mark_before_the_call_are_fine(self) -> None:
+        document = b'\xef\xbb\xbf<?xml version="1.0"?>\n<!-- a -- b -->'.replace(b" -- ", b" ")
+        call = b"<methodCall><methodName>x</methodName></methodCall>"
+        self.assertEqual(parse_call(document + call), Call("x", ()))
+
+    def test_endless_prolog_takes_no_time(self) -> None:
+        self.assert_fault(b"<?a?><!--b-->" * 50_000, FaultCode.INVALID_REQUEST)
+
+    def test_fault_in_a_call_is_refused(self) -> None:
+        """Its number is the peer's, not ours."""
+        fault = make_fault(Fault(200, "x")).replace(b"methodResponse", b"methodCall")
+        self.assert_fault(fault, FaultCode.INVALID_REQUEST)
+
+    def test_number_that_is_none_is_refused(self) -> None:
+        parameter = b"<params><param><value><bigdecimal>x</bigdecimal></value></param></params>"
+        self.assert_fault(
+            b"<methodCall><methodName>x</methodName>" + parameter + b"</methodCall>", FaultCode.NOT_WELL_FORMED
+        )
+
     def test_other_encodings_are_refused(self) -> None:
         document = "<!DOCTYPE x><methodCall><methodName>x</methodName></methodCall>".encode("utf-16")
         self.assert_fault(document, FaultCode.UNSUPPORTED_ENCODING)

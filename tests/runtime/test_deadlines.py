@@ -111,6 +111,25 @@ class DeadlinesTests(SynchronousTestCase):
         self.run_until(400)
         self.assertEqual(len(self.expired), 1)
 
+    def test_peer_that_trickles_after_goodbye_has_until_the_end_of_the_session(self) -> None:
+        self.deadlines.closing()
+        while self.clock.seconds() < 43150:
+            self.clock.advance(50)
+            self.deadlines.unsent()
+        self.assertEqual(self.expired, [])
+        self.clock.advance(50)
+        self.assertEqual(self.expired, [("write", 43200.0)])
+
+    def test_session_that_is_over_has_one_stall_to_close(self) -> None:
+        """However much its peer goes on taking."""
+        while self.clock.seconds() < 43200:
+            self.clock.advance(100)
+            self.deadlines.active()
+        for _ in range(6):
+            self.clock.advance(10)
+            self.deadlines.unsent()
+        self.assertEqual(self.expired, [("session", 43200.0), ("write", 43260.0)])
+
     def test_expired_idle_is_followed_by_write_when_nobody_closes(self) -> None:
         self.run_until(300)
         self.run_until(360)

@@ -119,6 +119,37 @@ class SessionTests(SynchronousTestCase):
         self.session.end(Reason.LOST)
         self.assertEqual(self.closed()[0]["reason"], "bug")
 
+    def test_handshake_that_does_not_end_is_aborted(self) -> None:
+        """R14: a farewell would wait for the handshake that does not come."""
+        said: list[str] = []
+        self.session.on_expired = said.append
+        self.session.deadlines.start("handshake")
+        self.clock.advance(10)
+        self.assertEqual((said, self.transport.ended), ([], ["abort"]))
+        self.session.end(Reason.LOST)
+        self.assertEqual(self.closed()[0]["reason"], "handshake timeout")
+
+    def test_bug_in_a_farewell_ends_this_session(self) -> None:
+        def fails(_name: str) -> None:
+            raise ZeroDivisionError
+
+        self.session.on_expired = fails
+        for _ in range(300):
+            self.clock.advance(1)
+        self.assertEqual(self.transport.ended, ["abort", "lose"])
+        self.assertEqual(len(self.events.named("daemon.session.failed")), 1)
+        self.session.end(Reason.LOST)
+
+    def test_bug_while_draining_ends_this_session(self) -> None:
+        def fails() -> None:
+            raise ZeroDivisionError
+
+        self.session.on_drain = fails
+        self.session.drain()
+        self.assertEqual(self.transport.ended, ["abort"])
+        self.session.end(Reason.LOST)
+        self.assertEqual(self.closed()[0]["reason"], "bug")
+
     def test_drain_asks_the_service(self) -> None:
         asked: list[bool] = []
         self.session.drain()
