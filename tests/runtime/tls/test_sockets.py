@@ -206,7 +206,9 @@ class SocketTests(TestCase):
             client.socket.shutdown(socket.SHUT_WR)
             return client.read_all()
 
-        await self.assertFailure(Deferred.fromCoroutine(self.run_client(steps)), ssl.SSLEOFError)
+        # The client's OpenSSL may be told to overlook that we hang up as well; what counts is what we saw.
+        with contextlib.suppress(ssl.SSLEOFError):
+            self.assertEqual(await self.run_client(steps), b"")
         await self.services[-1].lost
         reason = self.services[-1].reason
         self.assertIsNotNone(reason.check(ConnectionLost))
