@@ -16,6 +16,7 @@ from zope.interface import implementer
 from netservices.config import Timeouts
 from netservices.runtime import Address, EventLog, Runtime, Session
 from netservices.runtime.files import ImmediateFiles
+from netservices.runtime.metrics import Metrics
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
@@ -105,5 +106,7 @@ def make_runtime(**replacing: object) -> Runtime:
         "log": EventLog(RecordedEvents()),
         "files": ImmediateFiles(),
         "datagram_addresses": list,
+        "metrics": Metrics(),
+        "list_unready": list,
     }
     return Runtime(**{**lent, **replacing})

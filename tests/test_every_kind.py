@@ -21,6 +21,7 @@ from netservices.daemon.section import Section
 from netservices.runtime import EventLog, Sessions
 from netservices.runtime.admission import Admission, make_proxies
 from netservices.runtime.files import ImmediateFiles
+from netservices.runtime.metrics import Metrics, SectionMetrics
 from tests.doubles import FakeTransport, RecordedEvents, make_runtime
 
 if TYPE_CHECKING:
@@ -99,8 +100,9 @@ class EveryKindTests(SynchronousTestCase):
         options = self.options(kind)
         parts = self.make(kind, options)
         for option in parts.streams:
+            metrics = SectionMetrics(Metrics(), kind.name, self.clock.seconds)
             admission = Admission(options, clock=self.clock, log=self.log)
-            section = Section(kind.name, options, parts, admission, self.log, make_proxies(()))
+            section = Section(kind.name, options, parts, admission, self.log, make_proxies(()), metrics)
             entry = next(entry for entry in getattr(options, option) if entry.transport == "tcp" and not entry.tls)
             transport = FakeTransport()
             gate = Gate(Door(section, option, entry, Sessions(), self.clock))

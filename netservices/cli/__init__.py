@@ -20,6 +20,12 @@ VERBS = {
     "schema": "files",
     "kinds": "kinds",
     "reload": "control",
+    "status": "status",
+    "sessions": "status",
+    "service": "status",
+    "log": "status",
+    "ban": "ban",
+    "explain": "explain",
     "manual": "files",
 }
 """Each verb, and the module in this package that has a command of that name."""

@@ -12,6 +12,7 @@ from netservices.config.loading import load, load_text
 from netservices.config.meaning import examine
 from netservices.config.models import (
     AdmissionOptions,
+    Bans,
     Config,
     DaemonOptions,
     Facility,
@@ -37,6 +38,7 @@ from netservices.config.words import Worded
 __all__ = [
     "TRYOUT_FILE",
     "AdmissionOptions",
+    "Bans",
     "Config",
     "ConfigError",
     "DaemonOptions",

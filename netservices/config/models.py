@@ -229,6 +229,20 @@ class Timeouts(Table):
     """A whole session."""
 
 
+class Bans(Table):
+    """When a peer is kept out of every service for a while."""
+
+    failures: Annotated[int, Field(ge=0, le=1000)] = 10
+    """Failed logins of one peer, on all services together, that bring a ban; an IPv6 peer is its /64. With 0 the
+    failures of this service do not count and ban nobody."""
+    within: PositiveDuration = 600.0
+    """The stretch of time in which they count together."""
+    duration: PositiveDuration = Field(default=3600.0, alias="for")
+    """How long the ban holds, on every service."""
+    loopback: bool = False
+    """Whether this machine's loopback addresses can be banned too."""
+
+
 EVERYWHERE = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 
 
@@ -243,6 +257,8 @@ class AdmissionOptions(Table):
     """How much is taken on."""
     timeouts: Timeouts = Timeouts()
     """How long a session may wait."""
+    bans: Bans = Bans()
+    """When a peer is kept out of every service for a while."""
 
 
 class ServiceOptions(AdmissionOptions):

@@ -20,6 +20,7 @@ from netservices.daemon.section import Section, WorkerError
 from netservices.daemon.sockets import BindError, open_sockets
 from netservices.runtime import Event, Runtime
 from netservices.runtime.admission import Admission, make_proxies
+from netservices.runtime.metrics import SectionMetrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from netservices.daemon.shared import Shared
     from netservices.daemon.sockets import BoundSocket
     from netservices.kind import Parts, ServiceKind
-    from netservices.runtime import Address
+    from netservices.runtime import Address, EventLog
 
 SECTION_FAILED = Event(
     "daemon.section.failed",
@@ -83,6 +84,7 @@ class Services:
         self.sections: dict[str, Section] = {}
         self.listeners: dict[Key, Listener] = {}
         self.retired: set[Section] = set()
+        self.paused: set[str] = set()
 
     def prepare(self, config: Config) -> Change:
         """Make and bind what ``config`` has and we have not. Raises ``ConfigError`` or ``BindError``."""
@@ -133,6 +135,12 @@ class Services:
                 listener.start(shared.reactor)
             elif want.section in fresh:
                 listener.swap(want.section, want.option, want.entry)
+        if shared.bans is not None:
+            shared.bans.configure(section.options for section in change.sections.values())
+        self.paused &= change.sections.keys()
+        for want in change.wants:
+            if want.section.name in self.paused:
+                self.listeners[want.key].pause()
         wanted = {want.key for want in change.wants}
         for key in [key for key in self.listeners if key not in wanted]:
             self.listeners.pop(key).stop()
@@ -140,6 +148,28 @@ class Services:
         self.sections, self._config = change.sections, change.config
         for section in gone:
             self._retire(section)
+
+    def pause(self, name: str) -> None:
+        """The section takes nothing new; what is open goes on. Raises ``KeyError`` if there is none."""
+        self.sections[name]
+        self.paused.add(name)
+        for listener in self._listeners_of(name):
+            listener.pause()
+
+    def resume(self, name: str) -> None:
+        """It takes again what comes. Raises ``KeyError`` if there is none."""
+        self.sections[name]
+        self.paused.discard(name)
+        for listener in self._listeners_of(name):
+            listener.resume()
+
+    def list_unready(self) -> list[str]:
+        """The sections that take no new sessions now; all of them, while the daemon ends."""
+        listening = {listener.door.section.name for listener in self.listeners.values()}
+        return [name for name in self.sections if name in self.paused or name not in listening]
+
+    def _listeners_of(self, name: str) -> list[Listener]:
+        return [listener for listener in self.listeners.values() if listener.door.section.name == name]
 
     def stop_listening(self) -> Deferred[list[tuple[bool, None]]]:
         """Accept nothing more."""
@@ -180,15 +210,21 @@ class Services:
             log=log,
             files=shared.files,
             datagram_addresses=self._list_datagram_addresses,
+            metrics=shared.metrics,
+            list_unready=self.list_unready,
         )
         parts = _make_parts(kind, options, runtime, config)
         running = self.sections.get(name)
         # What a peer has used up stays used up over a reload.
-        admission = running.admission if running else Admission(options, clock=shared.clock, log=log)
-        section = Section(name, options, parts, admission, log, make_proxies(options.proxies))
+        admission = running.admission if running else self._make_admission(name, options, log)
+        metrics = running.metrics if running else SectionMetrics(shared.metrics, name, shared.clock.seconds)
+        section = Section(name, options, parts, admission, log, make_proxies(options.proxies), metrics)
         if any(want.entry.tls for want in _wants(section, config)):
             section.tls = shared.make_tls(config).creator(options.tls_minimum, parts.alpn)
         return section
+
+    def _make_admission(self, name: str, options: ServiceOptions, log: EventLog) -> Admission:
+        return Admission(options, clock=self._shared.clock, log=log, bans=self._shared.bans, service=name)
 
     def _list_datagram_addresses(self) -> list[Address]:
         sockets = (bound for listener in self.listeners.values() for bound in listener.sockets)

@@ -23,6 +23,7 @@ from netservices.kind import Parts
 from netservices.rpc import Dispatcher, FaultCode, make_fault, make_response, parse_call
 from netservices.runtime import Event
 from netservices.runtime.admission import Admission, make_proxies
+from netservices.runtime.metrics import SectionMetrics
 
 if TYPE_CHECKING:
     from twisted.python.failure import Failure
@@ -106,6 +107,7 @@ def make_control(dispatcher: Dispatcher, shared: Shared) -> Listener:
         Admission(options, clock=shared.clock, log=log),
         log,
         make_proxies(()),
+        SectionMetrics(shared.metrics, "control", shared.clock.seconds),
     )
     return Listener(Door(section, "listen", entry, shared.sessions, shared.clock), open_sockets(entry))
 

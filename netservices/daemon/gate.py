@@ -16,6 +16,7 @@ from twisted.logger import LogLevel
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from netservices.daemon.dialogue import Dialogue, DialogueTransport
 from netservices.runtime import Event, Reason, Session, make_address
 from netservices.runtime.admission import Refusal, RefusalKind, is_proxy, make_true_ends
 from netservices.runtime.tls import describe_tls_failure, make_tls_layer
@@ -137,6 +138,7 @@ class Gate(Protocol):
             timeouts=section.options.timeouts,
             log=section.log,
         )
+        session.note_failure = section.admission.note_failure
         self._door.sessions.add(session)
         section.opened(session)
         outer: IProtocol = SessionProtocol(
@@ -153,6 +155,7 @@ class Gate(Protocol):
         return outer if self._tls or not session.closing else None
 
     def _refuse(self, refusal: Refusal) -> None:
+        self._section.metrics.refused(refusal.key)
         words = self._section.parts.refusal
         if self._tls or not words or refusal.kind is RefusalKind.ACCESS or self._door.goodbyes >= _GOODBYES:
             self.transport.abortConnection()
@@ -192,15 +195,16 @@ class SessionProtocol(Protocol):
         self._sessions = sessions
         self._ticket = ticket
         self._inner: IProtocol | None = None
+        self._dialogue: Dialogue | None = None
 
     def connectionMade(self) -> None:
         session = self._session
         session.transport = self.transport
         try:
             self._inner = self._make(session)
-            self._inner.makeConnection(cast("ITransport", self.transport))
+            self._inner.makeConnection(cast("ITransport", self._listen_in(self.transport)))
         except Exception:  # noqa: BLE001 - whatever a service raises ends its session only
-            session.failed(Failure())
+            self._failed()
 
     def dataReceived(self, data: bytes) -> None:
         if self._inner is None:
@@ -209,10 +213,19 @@ class SessionProtocol(Protocol):
         session = self._session
         session.bytes_in += len(data)
         session.deadlines.active()
+        if self._dialogue is not None:
+            self._dialogue.heard(data)
         try:
             self._inner.dataReceived(data)
         except Exception:  # noqa: BLE001 - as above
-            session.failed(Failure())
+            self._failed()
+
+    def _listen_in(self, transport: StreamTransport) -> object:
+        """What the service gets as its transport: where its dialogue is logged, one that shows what is written."""
+        if self._section.options.log_level != "debug":
+            return transport
+        self._dialogue = Dialogue(self._session.log)
+        return DialogueTransport(transport, self._dialogue)
 
     def handshakeCompleted(self) -> None:
         inner = cast("Any", self._inner)
@@ -240,6 +253,11 @@ class SessionProtocol(Protocol):
         self._sessions.remove(self._session)
         self._section.ended(self._session)
 
+    def _failed(self) -> None:
+        """Called while an exception of the service's is being handled."""
+        self._section.metrics.failed()
+        self._session.failed(Failure())
+
     def _why(self, reason: Failure) -> str:
         if self.transport.disconnecting:
             return Reason.SERVICE
@@ -251,7 +269,7 @@ class SessionProtocol(Protocol):
         try:
             function(*arguments)
         except Exception:  # noqa: BLE001 - as above
-            self._session.failed(Failure())
+            self._failed()
 
 
 EVENTS = (PROXY_REFUSED,)

@@ -6,7 +6,7 @@ import contextlib
 import socket
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from twisted.internet import tcp, unix
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
@@ -100,6 +100,7 @@ class _DatagramGate(DatagramProtocol):
         if self._inner is None:
             return
         if not section.admission.admit_datagram(Address(addr[0].partition("%")[0], addr[1])):
+            section.metrics.refused("datagram")
             return
         try:
             self._inner.datagramReceived(datagram, addr)
@@ -107,6 +108,7 @@ class _DatagramGate(DatagramProtocol):
             # The answer can't be sent: no route, a full buffer. Datagrams may be lost.
             return
         except Exception:  # noqa: BLE001 - whatever a service raises costs it one datagram
+            section.metrics.failed()
             section.log.failure(DATAGRAM_FAILED, peer=str(Address(*addr)))
 
     def stopProtocol(self) -> None:
@@ -116,6 +118,16 @@ class _DatagramGate(DatagramProtocol):
                 inner.doStop()
             except Exception:  # noqa: BLE001 - as above
                 self._door.section.log.failure(DATAGRAMS_REFUSED)
+
+
+class ReadingPort(Protocol):
+    """What every port of Twisted's has besides its interface."""
+
+    def stopReading(self) -> None:
+        """Accept nothing for now."""
+
+    def startReading(self) -> None:
+        """Accept again."""
 
 
 class _UnixPort(unix.Port):
@@ -182,6 +194,16 @@ class Listener:
                     Path(entry.path).chmod(entry.mode)
         for gate in self._datagrams:
             gate.swapped()
+
+    def pause(self) -> None:
+        """Leave new connections and datagrams waiting in the kernel, as many as it keeps."""
+        for port in self._ports:
+            cast("ReadingPort", port).stopReading()
+
+    def resume(self) -> None:
+        """Take what has waited, and what comes."""
+        for port in self._ports:
+            cast("ReadingPort", port).startReading()
 
     def discard(self) -> None:
         """Close the sockets of a listener that was never started."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from netservices.kind import Parts
     from netservices.runtime import EventLog, Session
     from netservices.runtime.admission import Admission, ProxyNetworks
+    from netservices.runtime.metrics import SectionMetrics
     from netservices.runtime.tls import ServerCreator
 
 WORKER_FAILED = Event(
@@ -60,6 +61,7 @@ class Section:
     admission: Admission
     log: EventLog
     proxies: ProxyNetworks
+    metrics: SectionMetrics
     tls: ServerCreator | None = None
     sessions: set[Session] = field(default_factory=set)
     undecided: set[Undecided] = field(default_factory=set)
@@ -91,10 +93,12 @@ class Section:
     def opened(self, session: Session) -> None:
         """A session was admitted."""
         self.sessions.add(session)
+        self.metrics.opened()
 
     def ended(self, session: Session) -> None:
         """A session has ended; if it was the last of a retired section, the workers may stop."""
         self.sessions.discard(session)
+        self.metrics.ended(session.age, session.bytes_in, session.bytes_out)
         self._look_idle()
 
     def _look_idle(self) -> None:

@@ -17,6 +17,8 @@ from twisted.logger import ILogObserver, LogLevel
 from netservices import __version__
 from netservices.config import ConfigError, Problem
 from netservices.daemon.assemble import Services, uses_tls
+from netservices.daemon.bans import BanCommands
+from netservices.daemon.commands import DaemonCommands
 from netservices.daemon.control import make_control
 from netservices.daemon.lock import LockedError, StateLock
 from netservices.daemon.logswitch import LogSwitch
@@ -26,6 +28,8 @@ from netservices.daemon.sockets import BindError, raise_descriptor_limit
 from netservices.daemon.state import ListenersFile, StateError, find_state, make_state
 from netservices.rpc import Dispatcher, FaultCode
 from netservices.runtime import Event, EventLog, Reason
+from netservices.runtime.admission import BanRegistry, BanStoreError
+from netservices.runtime.admission.bansqlite import SqliteBanStore
 from netservices.runtime.files import FilePool, PoolFull
 from netservices.runtime.logs import make_log_observer
 from netservices.runtime.tls import CertificateError
@@ -162,8 +166,16 @@ class Daemon(Service):
             catalog=source.catalog,
             inherited=inherited,
         )
+        self._bans = BanRegistry(
+            SqliteBanStore(self._state / "accounts.db"),
+            FilePool(reactor=reactor, size=1, name="bans"),
+            clock=self._shared.clock,
+            log=self._log,
+        )
+        self._shared.bans = self._bans
         self._services = Services(self._shared)
         self._change: Change | None = None
+        self._started = reactor.seconds()
         self._stopping: Deferred[None] | None = None
         self._reloading = DeferredLock()
         self._renewal = LoopingCall(lambda: Deferred.fromCoroutine(self._renew()))
@@ -198,8 +210,9 @@ class Daemon(Service):
         assert self._change is not None, "privilegedStartService comes first"  # noqa: S101 - twistd's order
         self._shared.files.start()
         try:
+            self._bans.start()
             self._services.start(self._change)
-        except WorkerError as error:
+        except (WorkerError, BanStoreError) as error:
             self._control.discard()
             self._shared.files.stop()
             self._lock.release()
@@ -220,7 +233,17 @@ class Daemon(Service):
     def _make_dispatcher(self) -> Dispatcher:
         dispatcher = Dispatcher()
         dispatcher.add("netservices.reload", self._reload_for_control)
+        BanCommands(self._bans).register(dispatcher)
+        DaemonCommands(self._services, self._shared, self._observer, self._tell_facts).register(dispatcher)
         return dispatcher
+
+    def _tell_facts(self) -> dict[str, object]:
+        return {
+            "pid": os.getpid(),
+            "source": self._source.name,
+            "started": self._started,
+            "uptime": self._reactor.seconds() - self._started,
+        }
 
     def _tell_listeners(self) -> None:
         try:
@@ -307,6 +330,7 @@ class Daemon(Service):
         try:
             loaded, change, before = await self._take_over()
         except Exception as error:
+            self._shared.metrics.reloads.labels("refused").inc()
             if self._stopping is not None:
                 # What it waited for was cancelled, or nothing was left to work with.
                 raise StoppingError("the daemon is about to end") from error
@@ -351,6 +375,7 @@ class Daemon(Service):
         self._services.apply(change)
         if not had_tls:
             self._tell_authority()
+        self._shared.metrics.reloads.labels("done").inc()
         return loaded, change, before
 
     def _check_running(self) -> None:
@@ -421,6 +446,7 @@ class Daemon(Service):
         self._control.door.section.admission.stop()
         # A worker that takes longer is cancelled, which is logged.
         await self._services.stop().addTimeout(patience, self._reactor)
+        await self._bans.stop()
         await self._shared.files.stop()
         self._listeners_file.remove()
 

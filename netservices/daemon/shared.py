@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from netservices.daemon.interfaces import list_addresses
 from netservices.runtime import Sessions
+from netservices.runtime.metrics import Metrics
 from netservices.runtime.tls import ServerTls, make_server_tls
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from netservices.catalog import Catalogue
     from netservices.config import Config
     from netservices.runtime import EventLog
+    from netservices.runtime.admission import BanRegistry
     from netservices.runtime.files import FilePool
     from netservices.runtime.reactor import Reactor
 
@@ -34,6 +36,8 @@ class Shared:
     catalog: Catalogue
     inherited: Mapping[str, Sequence[int]] = field(default_factory=dict)
     sessions: Sessions = field(default_factory=Sessions)
+    metrics: Metrics = field(default_factory=Metrics)
+    bans: BanRegistry | None = None
     tls: ServerTls | None = None
 
     @property

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
     from twisted.internet.interfaces import IReactorTime
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from netservices.runtime.addresses import Address
     from netservices.runtime.events import EventLog
     from netservices.runtime.files import FilePool
+    from netservices.runtime.metrics import Metrics
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,8 @@ class Runtime:
 
     ``service`` is the section's name; ``log`` is bound to it, with its facility and level. ``state`` is the state
     directory, which exists. ``files`` runs what blocks on the disk. ``datagram_addresses`` tells where this daemon
-    receives datagrams, so that no service answers another one of ours.
+    receives datagrams, so that no service answers another one of ours. ``metrics`` is what the daemon counts;
+    ``list_unready`` names the sections that take no new sessions.
     """
 
     service: str
@@ -32,3 +34,5 @@ class Runtime:
     log: EventLog
     files: FilePool
     datagram_addresses: Callable[[], Collection[Address]]
+    metrics: Metrics
+    list_unready: Callable[[], Sequence[str]]

@@ -112,10 +112,17 @@ class Session:
         """Called when the service goes away: finish what is under way, then close. Left None, the session may go on
         until the time for shutting down is over."""
         self.deadlines = Deadlines(clock, timeouts, self._on_deadline)
+        self.note_failure: Callable[[Address], bool] | None = None
+        """How admission is told of a failed login; set by the gate."""
         self._clock = clock
         self._reason: str | None = None
         self._pressure: BackPressure | None = None
         self._ended = False
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was opened."""
+        return self._clock.seconds() - self.opened
 
     @property
     def closing(self) -> bool:
@@ -137,6 +144,10 @@ class Session:
         pressure, self._pressure = self._pressure, None
         if pressure is not None and self.transport is not None:
             pressure.end()
+
+    def failed_login(self) -> bool:
+        """A login of the peer failed; True: it is banned by now, so refuse it and close."""
+        return self.note_failure is not None and self.note_failure(self.peer)
 
     def close(self, reason: str = Reason.SERVICE) -> None:
         """Send what was written, then close. The first reason given is the one that is logged."""

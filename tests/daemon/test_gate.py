@@ -18,6 +18,7 @@ from netservices.daemon.section import Section
 from netservices.kind import Parts
 from netservices.runtime import EventLog, Session, Sessions
 from netservices.runtime.admission import Admission, make_proxies
+from netservices.runtime.metrics import Metrics, SectionMetrics
 from tests.doubles import FakeTransport, RecordedEvents
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from twisted.python.failure import Failure
 
     from netservices.runtime.tls import ServerCreator
+    from netservices.runtime.transport import StreamTransport
 
 BUSY = b"421 come back later\r\n"
 
@@ -92,6 +94,7 @@ class GateTestCase(SynchronousTestCase):
             Admission(section_options, clock=self.clock, log=log),
             log,
             make_proxies(section_options.proxies),
+            SectionMetrics(Metrics(), "test", self.clock.seconds),
             tls=cast("ServerCreator", NoHandshake()),
         )
         self.addCleanup(self.section.admission.stop)
@@ -221,6 +224,27 @@ class GateTests(GateTestCase):
         refused = self.connect()
         self.assertEqual(refused.value(), b"")
         self.assertTrue(refused.aborted)
+
+
+class DialogueTests(GateTestCase):
+    """``log_level = "debug"`` logs what a section's sessions say and hear."""
+
+    def test_both_sides_are_logged_line_by_line(self) -> None:
+        self.door = self.make_door(log_level="debug")
+        transport = self.connect()
+        transport.protocol.dataReceived(b"USER alice\r\nPASS secret\r\n")
+        cast("StreamTransport", self.made[0].transport).write(b"+OK\r\n")
+        self.assertEqual(transport.value(), b"+OK\r\n")
+        heard = [event["line"] for event in self.events.named("daemon.line.received")]
+        self.assertEqual(heard, ["USER alice", "PASS ***"])
+        self.assertEqual([event["line"] for event in self.events.named("daemon.line.sent")], ["+OK"])
+        transport.hang_up()
+
+    def test_other_sections_are_not_listened_to(self) -> None:
+        transport = self.connect()
+        transport.protocol.dataReceived(b"USER alice\r\n")
+        self.assertEqual(self.events.named("daemon.line.received"), [])
+        transport.hang_up()
 
 
 class ProxyTests(GateTestCase):

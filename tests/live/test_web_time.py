@@ -235,6 +235,7 @@ class LargeFileTests(WebCase):
         self.make_large(20)
         daemon = self.start()
         self.assertEqual(ask(daemon, "/").status, 200)
+        self.assertEqual(len(wait_for_events(daemon, CLOSED, 1)), 1)
 
         def list_open() -> list[str]:
             return sorted(str(path.readlink()) for path in Path(f"/proc/{daemon.pid}/fd").iterdir())

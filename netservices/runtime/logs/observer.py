@@ -48,7 +48,7 @@ class LogObserver:
         ``last_resort`` is used, and started, only to say that the one target there is can't be written to.
         """
         self._reactor = reactor
-        self._threshold = LEVELS[level]
+        self.level = level
         self._thread = threading.get_ident()
         self._handed_over: SimpleQueue[LogRecord] = SimpleQueue()
         # Threads share it: drawing from a count is one step that no other thread can break into.
@@ -59,6 +59,15 @@ class LogObserver:
         self._last_resort = last_resort
         self._resorted = False
         self.targets = tuple(make_targets(self._tell))
+
+    @property
+    def level(self) -> str:
+        """Events below it are dropped, unless their section has a level of its own."""
+        return self._threshold.name  # type: ignore[no-any-return]
+
+    @level.setter
+    def level(self, level: str) -> None:
+        self._threshold = LEVELS[level]
 
     def __call__(self, event: LogEvent) -> None:
         """Log ``event`` unless it is below the level."""

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, cast
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from netservices.runtime import EventLog, Runtime
-from netservices.runtime.files import ImmediateFiles
+from netservices.runtime import EventLog
 from netservices.services.web import KIND
+from tests.doubles import make_runtime
 from tests.http.doubles import Connection, body_of, head_of, status_of
 
 if TYPE_CHECKING:
@@ -30,15 +30,8 @@ class WebTests(SynchronousTestCase):
     def start(self, **more: object) -> Parts:
         """The section with these keys, its workers running."""
         options = KIND.options.model_validate({"kind": "web", "listen": ["tcp:80"], **more})
-        runtime = Runtime(
-            service="web",
-            hostname="host.example",
-            state=self.state,
-            clock=self.clock,
-            log=EventLog(cast("Any", self.events.append)),
-            files=ImmediateFiles(),
-            datagram_addresses=tuple,
-        )
+        log = EventLog(cast("Any", self.events.append))
+        runtime = make_runtime(service="web", state=self.state, clock=self.clock, log=log)
         parts = KIND.make(options, runtime)
         for worker in parts.workers:
             worker.startService()
