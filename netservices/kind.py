@@ -70,4 +70,6 @@ class ServiceKind(Generic[OptionsT]):
     make: Callable[[OptionsT, Runtime], Parts]
     tryout: Mapping[str, object]
     events: tuple[Event, ...] = ()
+    starts_tls: bool = False
+    """Whether its protocol can begin TLS on a plain listener (STARTTLS, STLS, AUTH TLS); see ``Session.start_tls``."""
     examine: Callable[[OptionsT, ExamineContext], Iterable[Finding]] = find_nothing

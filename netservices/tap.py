@@ -5,19 +5,21 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from twisted.python import usage
 
 from netservices.catalog import Catalogue
 from netservices.config import ConfigError
 from netservices.config.finding import find_path
+from netservices.daemon.notify import Notifier, take_environment
 from netservices.daemon.service import Daemon
 from netservices.daemon.sockets import has_ipv6, load_inherited
 from netservices.daemon.source import Source
 
 if TYPE_CHECKING:
     from twisted.application.service import IService
+    from twisted.internet.interfaces import IReactorTime
 
 
 class Options(usage.Options):
@@ -46,6 +48,7 @@ def makeService(options: Options) -> IService:
         source,
         loaded,
         reactor=reactor,
+        notifier=Notifier(take_environment(os.environ), clock=cast("IReactorTime", reactor), pid=os.getpid()),
         environment=dict(os.environ),
         inherited=load_inherited(),
         interactive=bool(options.parent and options.parent["nodaemon"]),

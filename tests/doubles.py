@@ -15,6 +15,7 @@ from zope.interface import implementer
 
 from netservices.config import Timeouts
 from netservices.runtime import Address, EventLog, Runtime, Session
+from netservices.runtime.connect import Connector
 from netservices.runtime.files import ImmediateFiles
 from netservices.runtime.metrics import Metrics
 
@@ -47,6 +48,9 @@ class FakeTransport(StringTransportWithDisconnection):
         self.counting = True
         self.half_closed = False
         self.aborted = False
+
+    def stop_counting(self) -> None:
+        self.counting = False
 
     def loseWriteConnection(self) -> None:
         self.half_closed = True
@@ -108,5 +112,8 @@ def make_runtime(**replacing: object) -> Runtime:
         "datagram_addresses": list,
         "metrics": Metrics(),
         "list_unready": list,
+        "connect": Connector(Clock(), ImmediateFiles()),
+        "accounts": None,
+        "portal": None,
     }
     return Runtime(**{**lent, **replacing})

@@ -24,8 +24,10 @@ VERBS = {
     "sessions": "status",
     "service": "status",
     "log": "status",
+    "user": "user",
     "ban": "ban",
     "explain": "explain",
+    "certificate": "certificate",
     "manual": "files",
 }
 """Each verb, and the module in this package that has a command of that name."""

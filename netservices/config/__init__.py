@@ -11,6 +11,7 @@ from netservices.config.listen import InetListen, Listen, SystemdListen, UnixLis
 from netservices.config.loading import load, load_text
 from netservices.config.meaning import examine
 from netservices.config.models import (
+    AccountsOptions,
     AdmissionOptions,
     Bans,
     Config,
@@ -37,6 +38,7 @@ from netservices.config.words import Worded
 
 __all__ = [
     "TRYOUT_FILE",
+    "AccountsOptions",
     "AdmissionOptions",
     "Bans",
     "Config",

@@ -46,14 +46,14 @@ def examine_pair(certificate: Path | None, key: Path | None, password: SecretStr
             yield _mistake(option, str(error))
 
 
-def examine_authorities(path: Path) -> Iterator[Finding]:
-    """What is wrong with a file of authorities, as a finding about the option ``authority``."""
+def examine_authorities(path: Path, option: str = "authority") -> Iterator[Finding]:
+    """What is wrong with a file of authorities, as a finding about ``option``."""
     from netservices.config import pem  # noqa: PLC0415 - see above
 
     try:
         pem.load_chain(path)
     except pem.CertificateError as error:
-        yield _mistake("authority", str(error))
+        yield _mistake(option, str(error))
 
 
 def _mistake(option: str, text: str) -> Finding:

@@ -69,6 +69,10 @@ def _examine_section(options: ServiceOptions, reader: Reader) -> Iterator[Findin
         yield Finding(
             "tls_minimum", f"TLS {options.tls_minimum} is unsafe, wanted 1.2 or 1.3 unless a peer knows no better"
         )
+    if options.client_authority is not None:
+        yield from examine_authorities(options.client_authority, "client_authority")
+        if options.client_certificates == "off":
+            yield Finding("client_authority", 'is of no use while client_certificates is "off"')
     for path, value, marks in walk_values(options, type(options)):
         if FOLDER in marks and value is not None:
             folder: Path = value  # type: ignore[assignment]  # the mark is only on paths

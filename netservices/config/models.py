@@ -28,7 +28,7 @@ from netservices.config.log_address import LogAddress
 from netservices.config.origins import Origins
 from netservices.config.paths import InputFile
 from netservices.config.secrets import Secret
-from netservices.config.units import Duration, PositiveDuration, Rate
+from netservices.config.units import Duration, PositiveDuration, Rate, Size
 from netservices.config.words import Worded
 
 if TYPE_CHECKING:
@@ -199,6 +199,23 @@ class TlsOptions(Table):
     """The oldest version offered; a service may ask for an older one with tls_minimum."""
 
 
+class AccountsOptions(Table):
+    """The one account database, and what a login costs."""
+
+    store: Literal["sqlite"] = "sqlite"
+    """Where accounts are kept: a file in the state directory."""
+    memory: Size = 19 * 2**20
+    """Memory for one hash of a password (argon2id)."""
+    passes: Annotated[int, Field(ge=1, le=100)] = 2
+    """How often the hash goes over it."""
+    scram_iterations: Annotated[int, Field(ge=4096, le=10_000_000)] = 100_000
+    """Iterations of the SCRAM-SHA-256 keys."""
+    queue: PositiveInt = 256
+    """Logins that may wait for a hash; beyond that they are told to come back."""
+    cache: Duration = 60.0
+    """How long a good login is remembered; with 0s, not at all."""
+
+
 class Limits(Table):
     """How much a service takes on."""
 
@@ -275,6 +292,10 @@ class ServiceOptions(AdmissionOptions):
     """Peers that must send a PROXY header (v1 or v2) and whose word on the true peer is taken."""
     tls_minimum: TlsVersion | None = None
     """The oldest TLS version these listeners offer; left out: that of [tls]. 1.0 and 1.1 are unsafe."""
+    client_certificates: Literal["off", "optional", "required"] = "off"
+    """Whether a TLS client is asked for a certificate; required: without one there is no session under TLS."""
+    client_authority: InputFile | None = Field(default=None, examples=["/etc/ssl/clients.pem"])
+    """A PEM file of the authorities that may sign clients' certificates; left out: the local authority in STATE/tls."""
     keepalive: bool = True
     """Whether TCP keep-alive finds out that a silent peer is gone."""
     device: str | None = Field(default=None, min_length=1, max_length=15, examples=["eth0"])
@@ -294,6 +315,8 @@ class Config(Table):
     """The one log."""
     tls: TlsOptions = TlsOptions()
     """Certificates."""
+    accounts: AccountsOptions = AccountsOptions()
+    """The one account database."""
     admission: AdmissionOptions = AdmissionOptions()
     """Defaults for every service."""
     services: dict[str, ServiceOptions] = Field(default_factory=dict)

@@ -21,10 +21,12 @@ from netservices.daemon.sockets import BindError, open_sockets
 from netservices.runtime import Event, Runtime
 from netservices.runtime.admission import Admission, make_proxies
 from netservices.runtime.metrics import SectionMetrics
+from netservices.runtime.tls import make_client_demand
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from netservices.catalog import Catalogue
     from netservices.config import Listen, ServiceOptions
     from netservices.daemon.shared import Shared
     from netservices.daemon.sockets import BoundSocket
@@ -211,7 +213,10 @@ class Services:
             files=shared.files,
             datagram_addresses=self._list_datagram_addresses,
             metrics=shared.metrics,
+            accounts=shared.accounts,
+            portal=shared.portal,
             list_unready=self.list_unready,
+            connect=shared.connect,
         )
         parts = _make_parts(kind, options, runtime, config)
         running = self.sections.get(name)
@@ -219,8 +224,8 @@ class Services:
         admission = running.admission if running else self._make_admission(name, options, log)
         metrics = running.metrics if running else SectionMetrics(shared.metrics, name, shared.clock.seconds)
         section = Section(name, options, parts, admission, log, make_proxies(options.proxies), metrics)
-        if any(want.entry.tls for want in _wants(section, config)):
-            section.tls = shared.make_tls(config).creator(options.tls_minimum, parts.alpn)
+        if kind.starts_tls or any(want.entry.tls for want in _wants(section, config)):
+            section.tls = shared.make_tls(config).creator(options.tls_minimum, parts.alpn, make_client_demand(options))
         return section
 
     def _make_admission(self, name: str, options: ServiceOptions, log: EventLog) -> Admission:
@@ -263,8 +268,10 @@ class Services:
         section.drain().addCallback(lambda _none: section.stop()).addBoth(stopped)
 
 
-def uses_tls(config: Config) -> bool:
-    """Whether any listener speaks TLS from its first byte."""
+def uses_tls(config: Config, catalog: Catalogue) -> bool:
+    """Whether any listener speaks TLS from its first byte, or can begin it later."""
+    if any(options.enabled and catalog.find(options.kind).starts_tls for options in config.services.values()):
+        return True
     values = (value for options in config.services.values() for _, value in options if isinstance(value, tuple))
     return any(getattr(entry, "tls", False) for value in values for entry in value)
 

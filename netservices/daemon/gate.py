@@ -19,7 +19,7 @@ from zope.interface import implementer
 from netservices.daemon.dialogue import Dialogue, DialogueTransport
 from netservices.runtime import Event, Reason, Session, make_address
 from netservices.runtime.admission import Refusal, RefusalKind, is_proxy, make_true_ends
-from netservices.runtime.tls import describe_tls_failure, make_tls_layer
+from netservices.runtime.tls import ClosedTransport, SessionUpgrade, TlsStarted, describe_tls_failure, make_tls_layer
 from netservices.wire.proxy import ProxyError, ProxyHeaderParser
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from netservices.config import Listen
     from netservices.daemon.section import Section
+    from netservices.kind import StreamFactory
     from netservices.runtime import Address, Sessions
     from netservices.runtime.admission import Ticket
     from netservices.runtime.transport import StreamTransport, TcpSessionTransport
@@ -141,14 +142,17 @@ class Gate(Protocol):
         session.note_failure = section.admission.note_failure
         self._door.sessions.add(session)
         section.opened(session)
-        outer: IProtocol = SessionProtocol(
-            session, section, self._option, admitted, sessions=self._door.sessions, tls=self._tls
-        )
+        inner = SessionProtocol(session, section, self._option, admitted, sessions=self._door.sessions, tls=self._tls)
+        outer: IProtocol = inner
         self.transport.session = session
         if self._tls and section.tls is not None:
             self.transport.counting = False
             session.deadlines.start("handshake")
             outer = make_tls_layer(section.tls, outer, session, self._door.clock)
+        elif section.tls is not None:
+            session.upgrade = SessionUpgrade(
+                section.tls, session, transport=self.transport, outer=inner, clock=self._door.clock
+            )
         self.transport.protocol = outer
         outer.makeConnection(self.transport)
         # A service that has closed reads no more; TLS must, or what was written is never encrypted.
@@ -191,18 +195,37 @@ class SessionProtocol(Protocol):
         self._session = session
         self._section = section
         self._tls = tls
-        self._make = section.parts.streams[option]
+        self._make: StreamFactory = section.parts.streams[option]
+        self._replaced = False
+        self._shown: object = None
         self._sessions = sessions
         self._ticket = ticket
         self._inner: IProtocol | None = None
         self._dialogue: Dialogue | None = None
 
     def connectionMade(self) -> None:
+        self._session.transport = self.transport
+        if not self._replaced:
+            self._make_inner()
+
+    def replace(self, make_protocol: StreamFactory) -> None:
+        """TLS is about to be put before this, and another protocol behind it when the handshake is done."""
+        inner, self._inner = self._inner, None
+        self._make, self._replaced, self._tls = make_protocol, True, True
+        if inner is not None:
+            cast("Any", inner).transport = ClosedTransport()
+            self._guard(inner.connectionLost, Failure(TlsStarted()))
+
+    def say(self, octets: bytes) -> None:
+        """Send what the service would say."""
+        cast("StreamTransport", self._shown).write(octets)
+
+    def _make_inner(self) -> None:
         session = self._session
-        session.transport = self.transport
         try:
             self._inner = self._make(session)
-            self._inner.makeConnection(cast("ITransport", self._listen_in(self.transport)))
+            self._shown = self._listen_in(self.transport)
+            self._inner.makeConnection(cast("ITransport", self._shown))
         except Exception:  # noqa: BLE001 - whatever a service raises ends its session only
             self._failed()
 
@@ -228,6 +251,8 @@ class SessionProtocol(Protocol):
         return DialogueTransport(transport, self._dialogue)
 
     def handshakeCompleted(self) -> None:
+        if self._replaced:
+            self._make_inner()
         inner = cast("Any", self._inner)
         if IHandshakeListener.providedBy(inner):
             self._guard(inner.handshakeCompleted)

@@ -12,7 +12,7 @@ from xmlrpc.client import Fault
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList, DeferredLock
 from twisted.internet.task import LoopingCall
-from twisted.logger import ILogObserver, LogLevel
+from twisted.logger import ILogObserver
 
 from netservices import __version__
 from netservices.config import ConfigError, Problem
@@ -21,27 +21,46 @@ from netservices.daemon.bans import BanCommands
 from netservices.daemon.commands import DaemonCommands
 from netservices.daemon.control import make_control
 from netservices.daemon.lock import LockedError, StateLock
+from netservices.daemon.logins import Logins
 from netservices.daemon.logswitch import LogSwitch
+from netservices.daemon.reports import (
+    AUTHORITY_FOUND,
+    DOUBTED,
+    LISTENERS_FAILED,
+    LOGINS_FAILED,
+    RELOAD_FAILED,
+    RELOAD_REFUSED,
+    RELOADED,
+    RENEWAL_FAILED,
+    START_FAILED,
+    STARTED,
+    STOP_FAILED,
+    STOPPED,
+    STOPPING,
+)
 from netservices.daemon.section import WorkerError
 from netservices.daemon.shared import Shared
 from netservices.daemon.sockets import BindError, raise_descriptor_limit
 from netservices.daemon.state import ListenersFile, StateError, find_state, make_state
 from netservices.rpc import Dispatcher, FaultCode
-from netservices.runtime import Event, EventLog, Reason
+from netservices.runtime import EventLog, Reason
+from netservices.runtime.accounts import StoreError
 from netservices.runtime.admission import BanRegistry, BanStoreError
 from netservices.runtime.admission.bansqlite import SqliteBanStore
 from netservices.runtime.files import FilePool, PoolFull
 from netservices.runtime.logs import make_log_observer
-from netservices.runtime.tls import CertificateError
+from netservices.runtime.tls import CertificateError, CertificateWatch, list_trusted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from twisted.python.components import Componentized
     from twisted.python.failure import Failure
 
     from netservices.config import Config
     from netservices.daemon.assemble import Change
+    from netservices.daemon.notify import Notifier
     from netservices.daemon.section import Section
     from netservices.daemon.source import Loaded, Source
     from netservices.runtime.logs import LogObserver
@@ -50,75 +69,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _RENEWAL_PERIOD = 86_400.0
-
-STARTED = Event(
-    "daemon.process.started",
-    LogLevel.info,
-    "netservices {version} runs with {source}, state in {state}",
-    "Every listener is bound and answers.",
-)
-START_FAILED = Event(
-    "daemon.process.refused",
-    LogLevel.critical,
-    "netservices did not start: {reason}",
-    "Nothing runs and nothing is bound; the exit status is 1. Mend what the reason names and start again.",
-)
-STOPPING = Event(
-    "daemon.process.stopping",
-    LogLevel.info,
-    "stopping: {sessions} sessions may go on for {patience} s",
-    "A signal asked the daemon to end. Nothing new is accepted.",
-)
-STOPPED = Event("daemon.process.stopped", LogLevel.info, "stopped", "The daemon ended in order.")
-AUTHORITY_FOUND = Event(
-    "daemon.authority.used",
-    LogLevel.info,
-    "no certificate is configured, so a local authority signs one; clients check it with {path}",
-    "Give this file to the programs that connect with TLS (`curl --cacert`, `openssl -CAfile`, a browser's settings), "
-    "or set `[tls] certificate`.",
-)
-RENEWAL_FAILED = Event(
-    "daemon.certificate.failed",
-    LogLevel.error,
-    "the certificates could not be read or renewed: {reason}",
-    "The certificates in use stay in use. They are looked at again tomorrow, and at every reload.",
-)
-DOUBTED = Event(
-    "daemon.configuration.doubted",
-    LogLevel.warn,
-    "{problem}",
-    "It runs, but something in it is probably not meant, or not safe. `netservices check` says the same.",
-)
-RELOADED = Event(
-    "daemon.configuration.reloaded",
-    LogLevel.info,
-    "{source} was read again: {started} sections are new or changed, {kept} go on as they were",
-    "A reload succeeded; certificates were read again too.",
-)
-RELOAD_REFUSED = Event(
-    "daemon.configuration.refused",
-    LogLevel.error,
-    "{source} was not taken over: {problem}",
-    "A reload found a mistake: everything goes on as before. There is one such line for every mistake.",
-)
-RELOAD_FAILED = Event(
-    "daemon.configuration.failed",
-    LogLevel.critical,
-    "{source} was not taken over: {log_failure.value}",
-    "A reload met a bug: everything goes on as before. Please report it with the traceback.",
-)
-LISTENERS_FAILED = Event(
-    "daemon.listeners.failed",
-    LogLevel.error,
-    "{reason}",
-    "The services run, but `listeners.json` in the state directory does not tell where. Is the disk full?",
-)
-STOP_FAILED = Event(
-    "daemon.stop.failed",
-    LogLevel.critical,
-    "something could not be stopped in order: {log_failure.value}",
-    "The daemon ends all the same; please report it with the traceback.",
-)
 
 
 class StartError(Exception):
@@ -136,15 +86,15 @@ _REFUSALS = (ConfigError, BindError, CertificateError, WorkerError, PoolFull, St
 class Daemon(Service):
     """Everything, from a loaded configuration on.
 
-    ``environment`` is the process's; ``inherited`` are the service manager's sockets by name; ``interactive`` says that
-    the process stays in the foreground (``twistd -n``).
+    ``environment`` is the process's; ``inherited`` are the service manager's sockets by name, and ``notifier`` tells it
+    how it goes; ``interactive`` says that the process stays in the foreground (``twistd -n``).
     """
 
     name = "netservices"
 
     def __init__(
         self, source: Source, loaded: Loaded, *, reactor: Reactor, environment: Mapping[str, str],
-        inherited: Mapping[str, Sequence[int]], interactive: bool,
+        inherited: Mapping[str, Sequence[int]], notifier: Notifier, interactive: bool,
     ) -> None:  # fmt: skip
         self._source = source
         self._config = config = loaded.config
@@ -152,11 +102,13 @@ class Daemon(Service):
         self._reactor = reactor
         self._environment = environment
         self._interactive = interactive
+        self._notifier = notifier
         self._state = find_state(config.daemon, environment, root=os.geteuid() == 0)
         self._lock = StateLock(self._state)
         self._listeners_file = ListenersFile(self._state)
         self._observer = LogSwitch(self._make_observer(config), reactor.seconds)
         self._log = EventLog()
+        self._logins = Logins(config.accounts, self._state, reactor=reactor, log=self._log)
         self._shared = Shared(
             reactor=reactor,
             hostname=os.uname().nodename,
@@ -165,6 +117,8 @@ class Daemon(Service):
             files=FilePool(reactor=reactor),
             catalog=source.catalog,
             inherited=inherited,
+            accounts=self._logins.accounts,
+            portal=self._logins.portal,
         )
         self._bans = BanRegistry(
             SqliteBanStore(self._state / "accounts.db"),
@@ -179,6 +133,9 @@ class Daemon(Service):
         self._stopping: Deferred[None] | None = None
         self._reloading = DeferredLock()
         self._renewal = LoopingCall(lambda: Deferred.fromCoroutine(self._renew()))
+        self._watch = CertificateWatch(
+            reactor, self._shared.files, self._list_certificate_files, lambda: Deferred.fromCoroutine(self._renew())
+        )
 
     # Start.
 
@@ -195,9 +152,10 @@ class Daemon(Service):
             self._lock.acquire()
             self._listeners_file.remove()
             self._observer.current.start()
+            self._logins.check(demo=self._source.path is None)
             self._change = self._services.prepare(self._config)
             self._control = make_control(self._make_dispatcher(), self._shared)
-        except (StateError, LockedError, BindError, ConfigError, CertificateError) as error:
+        except (StateError, LockedError, StoreError, BindError, ConfigError, CertificateError) as error:
             if self._change is not None:
                 self._change.discard()
             self._lock.release()
@@ -217,9 +175,9 @@ class Daemon(Service):
             self._shared.files.stop()
             self._lock.release()
             self._refuse(str(error))
+        self._logins.start().addErrback(lambda failure: self._log.failure(LOGINS_FAILED, failure))
         self._services.apply(self._change)
         self._control.start(self._reactor)
-        self._tell_listeners()
         # A handler set any earlier is replaced when the reactor starts.
         self._reactor.callWhenRunning(self._handle_signals)
         # What the start has made stays: to look through it all for garbage would stop the reactor for 50 ms each time.
@@ -227,15 +185,28 @@ class Daemon(Service):
         self._tell_authority()
         self._renewal.clock = self._reactor
         self._renewal.start(_RENEWAL_PERIOD, now=False)
+        self._watch.start()
         self._warn(self._warnings)
+        # Whoever waits for it may send a signal at once, so the handlers come first.
+        self._reactor.callWhenRunning(self._tell_ready)
+
+    def _tell_ready(self) -> None:
+        self._tell_listeners()
         self._log.emit(STARTED, version=__version__, source=self._source.name, state=str(self._state))
+        self._notifier.ready(self._say_status())
 
     def _make_dispatcher(self) -> Dispatcher:
         dispatcher = Dispatcher()
         dispatcher.add("netservices.reload", self._reload_for_control)
         BanCommands(self._bans).register(dispatcher)
+        self._logins.register(dispatcher)
         DaemonCommands(self._services, self._shared, self._observer, self._tell_facts).register(dispatcher)
         return dispatcher
+
+    def _say_status(self) -> str:
+        """What ``systemctl status`` shows."""
+        sections, listeners = len(self._services.sections), len(self._services.listeners)
+        return f"{sections} services at {listeners} addresses"
 
     def _tell_facts(self) -> dict[str, object]:
         return {
@@ -280,6 +251,9 @@ class Daemon(Service):
         tls = self._shared.tls
         if tls is not None and tls.authority is not None:
             self._log.emit(AUTHORITY_FOUND, path=str(tls.authority))
+
+    def _list_certificate_files(self) -> tuple[Path, ...]:
+        return self._shared.tls.files if self._shared.tls is not None else ()
 
     async def _renew(self) -> None:
         """Once a day, since a process may run for years."""
@@ -327,6 +301,15 @@ class Daemon(Service):
         return self.reload().addCallbacks(lambda _none: f"{self._source.name} was read again", say)
 
     async def _reload(self) -> None:
+        self._notifier.reloading()
+        try:
+            await self._reload_all()
+        finally:
+            # Refused or not, the daemon serves; while it ends, it has said so already.
+            if self._stopping is None:
+                self._notifier.ready(self._say_status())
+
+    async def _reload_all(self) -> None:
         try:
             loaded, change, before = await self._take_over()
         except Exception as error:
@@ -354,14 +337,16 @@ class Daemon(Service):
         config = loaded.config
         self._check_lasting(config)
         had_tls = self._shared.tls is not None
-        if uses_tls(config):
+        if uses_tls(config, self._shared.catalog):
             # Made here, if this is the first listener that needs it, since it takes the disk a while.
             await self._shared.files.run(self._shared.make_tls, config)
         tls = self._shared.tls
-        material = await self._shared.files.run(tls.load, config.tls) if tls else None
+        material = await self._shared.files.run(tls.load, config.tls, list_trusted(config)) if tls else None
         observer = self._make_observer(config) if config.log != self._config.log else None
         # From here on nothing waits, so that nothing comes between: first what can fail, and then what can't.
         self._check_running()
+        if tls is not None and material is not None:
+            tls.expect(material)
         change = self._services.prepare(config)
         self._services.start(change)
         try:
@@ -387,7 +372,9 @@ class Daemon(Service):
         # The certificate that a local authority has signed is for the name at the start.
         own = self._shared.tls is not None and self._shared.tls.authority is not None
         renamed = own and config.daemon.hostname != self._config.daemon.hostname
-        lasting = [path for path, changed in (("daemon.state", moved), ("daemon.hostname", renamed)) if changed]
+        hashing = config.accounts != self._config.accounts
+        checks = (("daemon.state", moved), ("daemon.hostname", renamed), ("accounts", hashing))
+        lasting = [path for path, changed in checks if changed]
         if lasting:
             text = "can't change while the daemon runs, wanted a restart"
             raise ConfigError([Problem(config.file, config.line(path), path, text) for path in lasting])
@@ -421,6 +408,7 @@ class Daemon(Service):
         return waiting
 
     async def _stop(self) -> None:
+        self._notifier.stopping(self._config.daemon.shutdown)
         try:
             await self._stop_all()
         except Exception:  # noqa: BLE001 - the daemon ends all the same, and says so
@@ -428,11 +416,13 @@ class Daemon(Service):
         self._log.emit(STOPPED)
         await self._observer.current.stop()
         self._lock.release()
+        self._notifier.close()
 
     async def _stop_all(self) -> None:
         patience = self._config.daemon.shutdown
         if self._renewal.running:
             self._renewal.stop()
+        self._watch.stop()
         await self._control.stop()
         await self._services.stop_listening()
         sections = self._list_sections()
@@ -447,6 +437,7 @@ class Daemon(Service):
         # A worker that takes longer is cancelled, which is logged.
         await self._services.stop().addTimeout(patience, self._reactor)
         await self._bans.stop()
+        await self._logins.stop()
         await self._shared.files.stop()
         self._listeners_file.remove()
 
@@ -456,9 +447,3 @@ class Daemon(Service):
     def _close_sessions(self) -> None:
         for section in self._list_sections():
             section.close(Reason.SHUTDOWN)
-
-
-EVENTS = (
-    STARTED, START_FAILED, STOPPING, STOPPED, STOP_FAILED, AUTHORITY_FOUND, RENEWAL_FAILED, DOUBTED, RELOADED,
-    RELOAD_REFUSED, RELOAD_FAILED, LISTENERS_FAILED,
-)  # fmt: skip

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from netservices.daemon.interfaces import list_addresses
 from netservices.runtime import Sessions
+from netservices.runtime.connect import Connector
 from netservices.runtime.metrics import Metrics
 from netservices.runtime.tls import ServerTls, make_server_tls
 
@@ -14,11 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from twisted.cred.portal import Portal
     from twisted.internet.interfaces import IReactorTime
 
     from netservices.catalog import Catalogue
     from netservices.config import Config
     from netservices.runtime import EventLog
+    from netservices.runtime.accounts import Accounts
     from netservices.runtime.admission import BanRegistry
     from netservices.runtime.files import FilePool
     from netservices.runtime.reactor import Reactor
@@ -38,7 +41,13 @@ class Shared:
     sessions: Sessions = field(default_factory=Sessions)
     metrics: Metrics = field(default_factory=Metrics)
     bans: BanRegistry | None = None
+    accounts: Accounts = field(kw_only=True)
+    portal: Portal = field(kw_only=True)
     tls: ServerTls | None = None
+    connect: Connector = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.connect = Connector(self.reactor, self.files)
 
     @property
     def clock(self) -> IReactorTime:

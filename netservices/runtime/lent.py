@@ -9,9 +9,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
+    from twisted.cred.portal import Portal
     from twisted.internet.interfaces import IReactorTime
 
+    from netservices.runtime.accounts import Accounts
     from netservices.runtime.addresses import Address
+    from netservices.runtime.connect import Connector
     from netservices.runtime.events import EventLog
     from netservices.runtime.files import FilePool
     from netservices.runtime.metrics import Metrics
@@ -23,8 +26,9 @@ class Runtime:
 
     ``service`` is the section's name; ``log`` is bound to it, with its facility and level. ``state`` is the state
     directory, which exists. ``files`` runs what blocks on the disk. ``datagram_addresses`` tells where this daemon
-    receives datagrams, so that no service answers another one of ours. ``metrics`` is what the daemon counts;
-    ``list_unready`` names the sections that take no new sessions.
+    receives datagrams, so that no service answers another one of ours. ``metrics`` is what the daemon counts.
+    ``portal`` is the only way to log in, and ``accounts`` knows who is who. ``list_unready`` names the sections that
+    take no new sessions. ``connect`` opens connections to elsewhere.
     """
 
     service: str
@@ -35,4 +39,7 @@ class Runtime:
     files: FilePool
     datagram_addresses: Callable[[], Collection[Address]]
     metrics: Metrics
+    accounts: Accounts
+    portal: Portal
     list_unready: Callable[[], Sequence[str]]
+    connect: Connector

@@ -18,11 +18,13 @@ from netservices.runtime.transport import BackPressure
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from twisted.internet.interfaces import IReactorTime
+    from twisted.internet.interfaces import IProtocol, IReactorTime
 
     from netservices.config import Timeouts
     from netservices.runtime.addresses import Address
     from netservices.runtime.events import EventLog
+    from netservices.runtime.tls.identity import ClientCertificate
+    from netservices.runtime.tls.upgrade import SessionUpgrade
     from netservices.runtime.transport import StreamTransport
 
 SESSION_CLOSED = Event(
@@ -79,6 +81,8 @@ class TlsState:
     server_name: str | None = None
     protocol: bytes | None = None
     """What ALPN chose, if anything."""
+    client: ClientCertificate | None = None
+    """Who the client is, where the listener asks for certificates and it had one that was verified."""
 
 
 class Session:
@@ -111,6 +115,8 @@ class Session:
         self.on_drain: Callable[[], object] | None = None
         """Called when the service goes away: finish what is under way, then close. Left None, the session may go on
         until the time for shutting down is over."""
+        self.upgrade: SessionUpgrade | None = None
+        """What ``start_tls`` does, where the listener has TLS to offer and the session is plain."""
         self.deadlines = Deadlines(clock, timeouts, self._on_deadline)
         self.note_failure: Callable[[Address], bool] | None = None
         """How admission is told of a failed login; set by the gate."""
@@ -149,6 +155,38 @@ class Session:
         """A login of the peer failed; True: it is banned by now, so refuse it and close."""
         return self.note_failure is not None and self.note_failure(self.peer)
 
+    @property
+    def can_start_tls(self) -> bool:
+        """Whether to offer STARTTLS, STLS or AUTH TLS."""
+        return self.upgrade is not None
+
+    def start_tls(
+        self,
+        make_protocol: Callable[[Session], IProtocol],
+        *,
+        go_ahead: bytes,
+        refusal: bytes,
+        require_empty: Callable[[], None],
+    ) -> bool:
+        """Answer the command that asks for TLS, and begin it; False: the session was refused and closes.
+
+        ``require_empty`` raises ``NotEmptyError`` if octets came with the command: the peer, or somebody between,
+        has sent in plain text what is meant to be taken for encrypted. It is then sent ``refusal`` and closed, without
+        a handshake. Otherwise it is sent ``go_ahead``, and the present protocol is told ``connectionLost`` with
+        ``TlsStarted``: nothing it knows may live on (RFC 3207 4.2), and nothing it still writes is sent. The account,
+        the hooks and the coupling are undone. ``make_protocol`` is called when both sides have agreed and ``tls`` is
+        set; what it makes must not greet. Only for a session that ``can_start_tls``; raises ``RuntimeError``.
+        """
+        if self.upgrade is None:
+            raise RuntimeError("this session can't start TLS; offer it only where can_start_tls says so")
+        return self.upgrade.start(make_protocol, go_ahead=go_ahead, refusal=refusal, require_empty=require_empty)
+
+    def forget(self) -> None:
+        """What the service has set is undone: the session begins anew, with its peer and its counts."""
+        self.uncouple()
+        self.account = None
+        self.on_expired = self.on_drain = None
+
     def close(self, reason: str = Reason.SERVICE) -> None:
         """Send what was written, then close. The first reason given is the one that is logged."""
         self._reason = self._reason or reason
@@ -179,7 +217,7 @@ class Session:
             return
         self._ended = True
         self.deadlines.cancel()
-        self.transport = None
+        self.transport = self.upgrade = None
         self.on_expired = self.on_drain = None
         self.log.emit(
             SESSION_CLOSED,

@@ -79,6 +79,10 @@ class _Connection(Protocol):
     socket: socket.socket
     connected: int
     disconnecting: int
+    # What FileDescriptor has queued: a string that is sent up to the offset, and strings behind it.
+    dataBuffer: bytes
+    offset: int
+    _tempDataLen: int
 
     def writeSequence(self, iovec: Sequence[bytes]) -> None: ...
     def writeSomeData(self, data: bytes) -> int | ConnectionLost: ...
@@ -122,6 +126,12 @@ class _SessionMixin:
                 session.deadlines.unsent()
             else:
                 session.deadlines.active()
+
+    def stop_counting(self) -> None:
+        this = cast("_Connection", self)
+        if self.counting and self.session is not None:
+            self.session.bytes_out += len(this.dataBuffer) - this.offset + this._tempDataLen  # noqa: SLF001 - Twisted has no name for it
+        self.counting = False
 
     def write_now(self, parts: Sequence[bytes]) -> None:
         this = cast("_Connection", self)

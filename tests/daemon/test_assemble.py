@@ -177,6 +177,8 @@ class ServicesTests(TestCase):
             log=EventLog(self.events),
             files=ImmediateFiles(),
             catalog=cast("Any", self.kinds),
+            accounts=cast("Any", None),
+            portal=cast("Any", None),
         )
         self.services = Services(self.shared)
         self.clients: list[Client] = []

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
+import os
 import socket
 from dataclasses import replace
 from pathlib import Path
@@ -18,17 +20,21 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.logger import ILogObserver
-from twisted.trial.unittest import TestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from netservices.catalog import Catalogue
 from netservices.cli.client import DaemonClient, NoAnswerError
-from netservices.config import ConfigError
+from netservices.config import AccountsOptions, ConfigError
+from netservices.daemon.logins import Logins
+from netservices.daemon.notify import Notifier
 from netservices.daemon.service import Daemon, StartError, StoppingError
 from netservices.daemon.sockets import BindError
 from netservices.daemon.source import Source
+from netservices.runtime import EventLog
 from netservices.runtime.files import PoolFull
 from netservices.runtime.tls import CertificateError
 from netservices.runtime.unixpaths import SocketPath
+from tests.doubles import RecordedEvents
 
 if TYPE_CHECKING:
     from twisted.python.failure import Failure
@@ -88,6 +94,7 @@ class DaemonTestCase(TestCase):
         self.state = self.folder / "state"
         self.file = self.folder / "netservices.toml"
         self.reactor = ReactorWithoutSignals()
+        self.manager: dict[str, str] = {}
 
     def write(self, services: str = ECHO, general: str = "", daemon: str = "") -> None:
         log = '[log]\nto = ["file"]\n'
@@ -101,6 +108,7 @@ class DaemonTestCase(TestCase):
             reactor=self.reactor,
             environment={},
             inherited={},
+            notifier=Notifier(self.manager, clock=cast("Any", reactor), pid=os.getpid()),
             interactive=interactive,
         )
 
@@ -116,6 +124,7 @@ class DaemonTestCase(TestCase):
         made._log._logger.observer = cast("Any", self.log)
         made.privilegedStartService()
         made.startService()
+        made._tell_ready()
         self.addCleanup(made.stopService)
         return made
 
@@ -140,7 +149,7 @@ class StartTests(DaemonTestCase):
         daemon = self.start()
         with socket.create_connection(("127.0.0.1", self.port()), 5):
             pass
-        self.assertEqual(self.reactor.when_running, [daemon._handle_signals, gc.freeze])
+        self.assertEqual(self.reactor.when_running, [daemon._handle_signals, gc.freeze, daemon._tell_ready])
 
     async def test_stopped_daemon_leaves_nothing_that_misleads(self) -> None:
         daemon = self.start()
@@ -403,6 +412,38 @@ class StopTests(DaemonTestCase):
         self.assertEqual(len(self.logged("daemon.process.stopped")), 1)
 
 
+class ServiceManagerTests(DaemonTestCase):
+    """R8: the service manager is told what happens, in order."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(self.told.close)
+        name = f"netservices-test-{os.getpid()}-{id(self):x}"
+        self.told.bind(f"\0{name}")
+        self.told.setblocking(False)
+        self.manager = {"NOTIFY_SOCKET": f"@{name}"}
+
+    def words(self) -> list[str]:
+        """The first line of every message so far."""
+        messages = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                messages.append(self.told.recv(4096).decode().splitlines()[0])
+        return messages
+
+    async def test_start_reload_and_stop_are_told(self) -> None:
+        daemon = self.start()
+        self.assertEqual(self.words(), ["READY=1"])
+        await daemon.reload()
+        self.assertEqual(self.words(), ["RELOADING=1", "READY=1"])
+        self.write(ECHO + "nosuch = 1\n")
+        await self.assertFailure(daemon.reload(), ConfigError)
+        self.assertEqual(self.words(), ["RELOADING=1", "READY=1"])
+        await daemon.stopService()
+        self.assertEqual(self.words(), ["STOPPING=1"])
+
+
 class ControlTests(DaemonTestCase):
     """The control socket, with the command's own client in a thread."""
 
@@ -434,3 +475,60 @@ class ControlTests(DaemonTestCase):
         await daemon.stopService()
         with self.assertRaises(NoAnswerError):
             await self.call("netservices.reload")
+
+
+class LoginsTests(DaemonTestCase):
+    """The account database of a running daemon."""
+
+    async def call(self, method: str, *parameters: object) -> Any:  # noqa: ANN401 - whatever the method gives
+        return await deferToThread(DaemonClient(self.state / "control").call, f"netservices.user.{method}", *parameters)
+
+    async def test_account_made_by_the_command_can_log_in_at_once(self) -> None:
+        """R28."""
+        daemon = self.start()
+        await self.call("add", "Anna", "open sesame", {})
+        [account] = await self.call("list", "")
+        self.assertEqual(account["name"], "anna")
+        found = await daemon._shared.accounts.check_password("ANNA", "open sesame", "echo")
+        self.assertEqual(found.name, "anna")
+        with self.assertRaises(Fault):
+            await self.call("add", "anna", "again", {})
+
+    async def test_damaged_database_ends_the_start_with_its_name(self) -> None:
+        self.write()
+        self.state.mkdir(mode=0o700)
+        (self.state / "accounts.db").write_bytes(b"this is no database" * 100)
+        daemon = self.make(interactive=False)
+        error = self.assertRaises(StartError, daemon.privilegedStartService)
+        self.assertIn("accounts.db", str(error))
+
+    async def test_what_a_hash_costs_cannot_change_while_it_runs(self) -> None:
+        daemon = self.start()
+        self.write(general="[accounts]\npasses = 3\n")
+        with self.assertRaises(ConfigError) as caught:
+            await daemon.reload()
+        self.assertIn("accounts: can't change", str(caught.exception))
+
+
+class DemoTests(SynchronousTestCase):
+    """The try-out's account."""
+
+    def make(self, state: Path) -> Logins:
+        return Logins(AccountsOptions(), state, reactor=reactor, log=EventLog(RecordedEvents()))
+
+    def test_first_start_makes_it_and_later_ones_leave_it(self) -> None:
+        state = Path(self.mktemp())
+        state.mkdir()
+        self.make(state).check(demo=True)
+        password = state / "demo-password"
+        self.assertEqual(password.stat().st_mode & 0o777, 0o600)
+        written = password.read_text()
+        self.assertGreater(len(written), 12)
+        self.make(state).check(demo=True)
+        self.assertEqual(password.read_text(), written)
+
+    def test_configuration_of_its_own_has_none(self) -> None:
+        state = Path(self.mktemp())
+        state.mkdir()
+        self.make(state).check(demo=False)
+        self.assertFalse((state / "demo-password").exists())

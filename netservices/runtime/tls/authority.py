@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 AUTHORITY_LIFE = timedelta(days=3652)
 SERVER_LIFE = timedelta(days=199)
 """CA/Browser Forum, baseline requirements 6.3.2: at most 200 days from 15 March 2026; the hour of grace is included."""
+_LONGEST_NAME = 64
+"""RFC 5280 A.1: ub-common-name."""
 _GRACE = timedelta(hours=1)
 """How far a peer's clock may be behind ours."""
 
@@ -56,26 +58,34 @@ class LocalAuthority:
         a damaged file, files that don't belong together, and a name that can't stand in a certificate.
         """
         wanted = _alternative_names([hostname, "localhost", "127.0.0.1", "::1", *names])
-        authority = self._load_authority(hostname)
+        authority = self.load_authority(hostname)
         server = self._store.load("server")
         if server is not None and self._is_good(server, authority, wanted):
             return server
         return self._store.save("server", self._sign(authority, hostname, wanted, ExtendedKeyUsageOID.SERVER_AUTH))
 
-    def make_client(self, name: str) -> KeyedCertificate:
-        """A client's certificate for ``name``, which nothing is kept of. ``load_server`` was called before."""
-        authority = self._store.load("ca")
-        if authority is None:
-            raise CertificateError(f"{self.path} is missing; the local authority has not been made yet")
-        return self._sign(authority, name, [], ExtendedKeyUsageOID.CLIENT_AUTH)
-
-    def _load_authority(self, hostname: str) -> KeyedCertificate:
+    def load_authority(self, hostname: str) -> KeyedCertificate:
+        """The authority; made, in the name of ``hostname``, if there is none or it has expired."""
         authority = self._store.load("ca")
         if authority is None or authority.not_after <= self._now():
             return self._store.save("ca", self._make_authority(hostname))
         if not _is_authority(authority):
             raise CertificateError(f"{self.path} is not the authority that was made here; remove it and its key")
         return authority
+
+    def make_client(self, name: str) -> KeyedCertificate:
+        """A client's certificate for ``name``, which nothing is kept of. The authority has to be there.
+
+        Raises ``CertificateError``.
+        """
+        authority = self._store.load("ca")
+        if authority is None:
+            raise CertificateError(f"{self.path} is missing; the local authority has not been made yet")
+        if authority.not_after <= self._now():
+            raise CertificateError(f"{self.path} has expired; the daemon makes a new one when it starts")
+        if not name or len(name) > _LONGEST_NAME or not name.isprintable():
+            raise CertificateError(f"a client's name has 1 to {_LONGEST_NAME} characters, all printable")
+        return self._sign(authority, name, [], ExtendedKeyUsageOID.CLIENT_AUTH)
 
     def _is_good(self, server: KeyedCertificate, authority: KeyedCertificate, wanted: list[x509.GeneralName]) -> bool:
         leaf, now = server.leaf, self._now()
@@ -140,8 +150,7 @@ def _is_authority(authority: KeyedCertificate) -> bool:
 
 
 def _subject(name: str) -> x509.Name:
-    # RFC 5280 A.1: ub-common-name is 64 characters.
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])])
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:_LONGEST_NAME])])
 
 
 def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:

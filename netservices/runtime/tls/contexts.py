@@ -6,14 +6,18 @@ A context is complete before its first connection and never changed after: whate
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from OpenSSL import SSL
+from OpenSSL.crypto import X509, X509StoreFlags
 
 from netservices.config.pem import CertificateError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from cryptography import x509
+    from OpenSSL.crypto import X509Store
 
     from netservices.config import TlsVersion
     from netservices.config.pem import KeyedCertificate
@@ -30,6 +34,8 @@ _CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20"
 _LEGACY_CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES:RSA+AES:!aNULL:!eNULL:@SECLEVEL=0"
 # SSL_CTX_set_options(3): a client that puts ChaCha20 first has no fast AES, and gets it; pyOpenSSL has no name for it.
 _OP_PRIORITIZE_CHACHA = 1 << 21
+# SSL_CTX_set_mode(3): what is sent is the chain in the operator's file, and never what clients are verified against.
+_MODE_NO_AUTO_CHAIN = 1 << 3
 # testssl.sh calls it a fault of weight when the client chooses, though all that is offered here is sound.
 _OPTIONS = (
     SSL.OP_NO_COMPRESSION
@@ -59,8 +65,24 @@ class ServerCertificates:
         return wildcard if wildcard in self.names else None
 
 
+@dataclass(frozen=True)
+class ClientTrust:
+    """Clients are asked for a certificate that one of ``authorities`` has signed, directly or through others.
+
+    Without one they are refused where it is ``required``; with a bad one always.
+    """
+
+    authorities: tuple[x509.Certificate, ...]
+    required: bool
+
+
 def make_server_context(
-    certificates: ServerCertificates, *, minimum: TlsVersion, alpn: tuple[bytes, ...] = (), session_id: bytes
+    certificates: ServerCertificates,
+    *,
+    minimum: TlsVersion,
+    alpn: tuple[bytes, ...] = (),
+    session_id: bytes,
+    clients: ClientTrust | None = None,
 ) -> SSL.Context:
     """A context that serves every name. ``session_id`` (at most 32 bytes) says which contexts share their sessions.
 
@@ -68,13 +90,29 @@ def make_server_context(
     """
 
     def make(certificate: KeyedCertificate) -> SSL.Context:
-        return _make_context(certificate, minimum, alpn, session_id)
+        # OpenSSL asks for a client's certificate as the first context says, but verifies it as the chosen one does.
+        context = _make_context(certificate, minimum, alpn, session_id)
+        if clients is not None:
+            trust_authorities(context, clients.authorities)
+            for authority in clients.authorities:
+                context.add_client_ca(authority)
+            context.set_verify(SSL.VERIFY_PEER | (SSL.VERIFY_FAIL_IF_NO_PEER_CERT if clients.required else 0))
+        return context
 
     context = make(certificates.default)
     named = {name: make(certificate) for name, certificate in certificates.names.items()}
     if named:
         context.set_tlsext_servername_callback(_make_chooser(certificates, named))
     return context
+
+
+def trust_authorities(context: SSL.Context, authorities: tuple[x509.Certificate, ...]) -> None:
+    """Verify peers against these and no others; each may be a root or stand below one that is not given."""
+    store = cast("X509Store", context.get_cert_store())
+    # Otherwise an authority that another one has signed would be trusted only together with that one.
+    store.set_flags(X509StoreFlags.PARTIAL_CHAIN)
+    for authority in authorities:
+        store.add_cert(X509.from_cryptography(authority))
 
 
 def _make_chooser(
@@ -100,7 +138,7 @@ def _make_context(
     context.set_options(_OPTIONS)
     context.set_cipher_list(_LEGACY_CIPHERS if legacy else _CIPHERS)
     # An idle connection gives its two 16 KiB record buffers back.
-    context.set_mode(SSL.MODE_RELEASE_BUFFERS)
+    context.set_mode(SSL.MODE_RELEASE_BUFFERS | _MODE_NO_AUTO_CHAIN)
     context.set_session_cache_mode(SSL.SESS_CACHE_SERVER)
     context.set_session_id(session_id)
     # RFC 7301 3.2 would end the handshake when nothing overlaps; a service without ALPN takes any client.

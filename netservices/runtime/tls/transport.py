@@ -18,6 +18,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from zope.interface import alsoProvides, directlyProvides
 
 from netservices.runtime.tls.connection import PlaintextWatcher
+from netservices.runtime.transport import BackPressure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -163,6 +164,14 @@ class SessionTls(TLSMemoryBIOProtocol, PlaintextWatcher):
         if self._ending:
             self._end_writing()
 
+    def _bufferedWrite(self, octets: bytes) -> None:
+        producer = self._producer and self._producer._producer  # noqa: SLF001 - Twisted keeps it in a membrane
+        if not self._established and isinstance(producer, BackPressure):
+            # What waits is a greeting, for what the peer has to send: to stop reading it would wait for ever.
+            self._appSendBuffer.append(octets)
+        else:
+            super()._bufferedWrite(octets)
+
     def _flush(self) -> None:
         if self._gathered:
             super().write(self._take())
@@ -225,11 +234,13 @@ def make_tls_layer(creator: ServerCreator, protocol: IProtocol, session: Session
 
 
 _ALERT = re.compile(r"(?:ssl/tls|sslv3|tlsv1|tlsv1\.3|tlsv13) alert (.+)")
+_REFUSED = "certificate verify failed: "
 _WORDS = {
     "http request": "the peer spoke plain HTTP",
     "https proxy request": "the peer spoke plain HTTP",
     "wrong version number": "the peer did not speak TLS",
     "packet length too long": "the peer did not speak TLS",
+    "peer did not return a certificate": "the peer showed no certificate",
     "unexpected eof while reading": "the peer closed the connection without ending TLS",
 }
 
@@ -240,6 +251,8 @@ def describe_tls_failure(failure: Failure) -> str:
     if isinstance(error, SSL.Error) and error.args and isinstance(error.args[0], list) and error.args[0]:
         reason = str(error.args[0][-1][2])
         alert = _ALERT.fullmatch(reason)
+        if reason.startswith(_REFUSED):
+            return f"the peer's certificate was refused: {reason.removeprefix(_REFUSED)}"
         return f"{alert[1]} alert from the peer" if alert else _WORDS.get(reason, reason)
     if isinstance(error, ConnectionAborted):
         return "aborted"

@@ -33,6 +33,7 @@ from netservices.runtime.tls import make_tls_layer
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from netservices.config.pem import KeyedCertificate
     from netservices.runtime.tls import ServerCreator
 
 NOW = datetime(2030, 6, 1, tzinfo=UTC)
@@ -65,6 +66,13 @@ def make_files(
     certificate_path.write_bytes(certificate_octets)
     key_path.write_bytes(key_octets)
     return certificate_path, key_path
+
+
+def write_pair(pair: KeyedCertificate, path: Path) -> Path:
+    """One file with the certificate and its key, as the standard library loads it."""
+    key = pair.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path.write_bytes(pair.leaf.public_bytes(Encoding.PEM) + key)
+    return path
 
 
 def make_session(clock: Clock) -> Session:

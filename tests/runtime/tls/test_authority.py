@@ -180,6 +180,11 @@ class LocalAuthorityTests(SynchronousTestCase):
         self.assertEqual(list(purpose), [ExtendedKeyUsageOID.CLIENT_AUTH])
         self.assertEqual(leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value, "demo")
 
+    def test_an_authority_that_is_over_signs_no_client(self) -> None:
+        self.moment = self.authority.load_authority(HOST).not_after
+        error = self.assertRaises(CertificateError, self.authority.make_client, "demo")
+        self.assertIn("ca.pem has expired", str(error))
+
     def test_a_client_certificate_needs_the_authority(self) -> None:
         self.assertRaises(CertificateError, self.authority.make_client, "demo")
 

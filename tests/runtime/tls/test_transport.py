@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 from pathlib import Path
 from typing import Any, cast
@@ -88,6 +89,69 @@ class HandshakeTests(LayerTestCase):
         pair.layer.makeConnection(transport)
         self.assertTrue(ISSLTransport.providedBy(pair.layer))
         self.assertFalse(ISessionTransport.providedBy(pair.layer))
+
+    def test_a_greeting_of_a_coupled_session_does_not_stop_the_handshake(self) -> None:
+        """R14: what waits for the handshake is no reason not to read."""
+
+        class Greeter(Service):
+            def connectionMade(self) -> None:
+                super().connectionMade()
+                assert self.session is not None
+                self.session.transport = cast("Any", self.transport)
+                self.session.couple()
+                cast("Any", self.transport).write(b"220 ready\r\n")
+
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            pair = Pair(self.creator, Greeter(), context=make_client_context(version=version))
+            while pair.session.tls is None:
+                pair.clock.advance(0)
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    pair.client.do_handshake()
+                pair.layer.dataReceived(pair.outgoing.read())
+                self.assertEqual(pair.transport.producerState, "producing")
+                pair.incoming.write(pair.transport.value())
+                pair.transport.clear()
+            pair.handshake()
+            self.assertEqual(pair.read(), b"220 ready\r\n")
+            pair.end_tcp(ConnectionDone())
+
+    def test_a_producer_of_its_own_waits_for_the_handshake(self) -> None:
+        """R14: what it sends is bounded."""
+
+        class Producer:
+            paused = 0
+
+            def pauseProducing(self) -> None:
+                self.paused += 1
+
+            def resumeProducing(self) -> None:
+                self.paused -= 1
+
+            def stopProducing(self) -> None:
+                self.paused = 0
+
+        pair = Pair(self.creator)
+        producer = Producer()
+        pair.layer.registerProducer(producer, True)
+        pair.layer.write(b"x" * 70_000)
+        self.assertEqual(producer.paused, 1)
+        pair.handshake()
+        self.assertEqual(producer.paused, 0)
+        pair.layer.unregisterProducer()
+
+    def test_the_greeting_of_a_service_that_ends_at_once_arrives(self) -> None:
+        class Brief(Service):
+            def connectionMade(self) -> None:
+                super().connectionMade()
+                assert self.session is not None
+                self.session.transport = cast("Any", self.transport)
+                self.session.couple()
+                cast("Any", self.transport).write(b"220 ready\r\n")
+                self.session.close()
+
+        pair = Pair(self.creator, Brief())
+        pair.handshake()
+        self.assertEqual(pair.read(), b"220 ready\r\n")
 
 
 class FailureTests(LayerTestCase):
