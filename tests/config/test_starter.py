@@ -24,7 +24,7 @@ class MakeStarterTests(SynchronousTestCase):
 
     def test_it_has_every_table_and_every_kind_as_its_tryout(self) -> None:
         data = tomllib.loads(self.text)
-        self.assertEqual([*data], ["daemon", "log", "tls", "admission", "services"])
+        self.assertEqual([*data], ["daemon", "log", "tls", "accounts", "admission", "services"])
         self.assertEqual(data["services"], {name: MadeUpKinds().tryout(name) for name in ("lamp", "shop")})
 
     def test_it_is_good(self) -> None:
