@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
 
+from netservices.cli.tables import print_table
 from netservices.config.describe import list_own_rows, list_rows, summarise
 from netservices.config.kinds import KindError
 from netservices.config.saying import say_unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from netservices.cli.context import Asked
     from netservices.config.describe import Row
     from netservices.config.kinds import KindCatalogue
@@ -52,7 +50,7 @@ def kinds(asked: Asked, kind: str | None, *, everything: bool, as_json: bool) ->
         return
     click.echo(f"{kind}: {summarise(model)}\n")
     if rows:
-        _show_table(("option", "type", "default", "meaning"), [_cells(row) for row in rows])
+        print_table(("option", "type", "default", "meaning"), [_cells(row) for row in rows])
     else:
         click.echo("It has no options of its own.")
     if not everything:
@@ -78,19 +76,4 @@ def _show_kinds(catalogue: KindCatalogue, *, as_json: bool) -> None:
             json.dumps([{"kind": name, "summary": told, "listen": at.split()} for name, told, at in found], indent=2)
         )
         return
-    _show_table(("kind", "what it does", "known at"), found)
-
-
-def _show_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    if not sys.stdout.isatty():
-        click.echo("\n".join("\t".join(row) for row in [header, *rows]))
-        return
-    from rich.console import Console  # noqa: PLC0415 - slow, and of no use in a pipe
-    from rich.table import Table  # noqa: PLC0415 - likewise
-
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for index, title in enumerate(header):
-        table.add_column(title, overflow="fold", no_wrap=index == 0)
-    for row in rows:
-        table.add_row(*(cell.replace("[", r"\[") for cell in row))
-    Console(highlight=False).print(table)
+    print_table(("kind", "what it does", "known at"), found)

@@ -124,7 +124,7 @@ class ReadingPort(Protocol):
     """What every port of Twisted's has besides its interface."""
 
     def stopReading(self) -> None:
-        """Accept nothing for now."""
+        """Accept nothing until ``startReading``."""
 
     def startReading(self) -> None:
         """Accept again."""
