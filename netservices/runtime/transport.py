@@ -6,14 +6,18 @@ session sends, and can send at once, without a round through the reactor, when n
 
 from __future__ import annotations
 
+import contextlib
+import os
+import socket
 from typing import TYPE_CHECKING, Protocol, cast
 
 from twisted.internet import tcp, unix
 from twisted.internet.interfaces import IPushProducer, ITCPTransport
 from zope.interface import implementer
 
+from netservices.runtime.pinned import Pinned
+
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Sequence
 
     from twisted.internet.error import ConnectionLost
@@ -138,8 +142,9 @@ class _SessionMixin:
         if self._sending or this.disconnecting or not this.connected:
             this.writeSequence(parts)
             return
+        last = parts[-1] if parts else b""
         try:
-            sent = this.socket.sendmsg(parts)
+            sent = self._send_pinned(parts, last) if type(last) is Pinned else this.socket.sendmsg(parts)
         except OSError:
             # Full: the reactor tells when there is room. Broken: it finds out in the usual way and closes.
             sent = 0
@@ -151,6 +156,18 @@ class _SessionMixin:
                 this.writeSequence([part[sent:], *parts[at + 1 :]])
                 return
             sent -= len(part)
+
+    def _send_pinned(self, parts: Sequence[bytes], last: Pinned) -> int:
+        """How many octets the kernel has taken; raises ``OSError`` only if that is none."""
+        this = cast("_Connection", self)
+        lead = sum(map(len, parts)) - len(last)
+        # tcp(7) by way of send(2), MSG_MORE: the head waits for the body, and both go out together.
+        sent = this.socket.sendmsg(parts[:-1], (), socket.MSG_MORE)
+        if sent < lead:
+            return sent
+        with contextlib.suppress(OSError):
+            sent += os.sendfile(this.socket.fileno(), last.fd, 0, len(last))
+        return sent
 
 
 @implementer(ISessionTransport)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from netservices.http.fastpath import FastTable, Prepared
+from netservices.runtime.pinned import Pinned
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +42,9 @@ class HotFile:
     @property
     def weight(self) -> int:
         """What it counts for."""
-        return len(self.prepared.content) + _OVERHEAD
+        content = self.prepared.content
+        # A pinned body is in memory twice.
+        return len(content) * (2 if isinstance(content, Pinned) else 1) + _OVERHEAD
 
 
 class HotFiles:

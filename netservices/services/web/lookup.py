@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from netservices.runtime.confined import Forbidden, NotFound
+from netservices.runtime.pinned import pin
 
 if TYPE_CHECKING:
     from netservices.runtime.confined import ConfinedRoot, Opened
@@ -112,7 +113,7 @@ class Tree:
         if stat.st_size > self.small:
             return Found(name, stat, None, file, settled=True)
         with file:
-            content = _read_all(file.fd, stat.st_size)
+            content = pin(_read_all(file.fd, stat.st_size))
             after = os.fstat(file.fd)
         # A file that is being written is answered as far as it got, and looked at anew for the next request.
         whole = make_state(after) == make_state(stat) and len(content) == stat.st_size
