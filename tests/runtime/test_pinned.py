@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import resource
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -41,6 +42,23 @@ class PinTests(SynchronousTestCase):
         del pinned
         gc.collect()
         self.assertFalse(link.is_symlink() and "memfd:netservices" in str(link.readlink()))
+
+    def test_half_of_the_descriptors_is_left_to_sessions(self) -> None:
+        """R16: a client that asks for a thousand files does not turn away the others."""
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, before)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+        made = [pin(BODY) for _ in range(300)]
+        self.assertTrue(all(body == BODY for body in made))
+        descriptors = [body.fd for body in made if isinstance(body, Pinned)]
+        self.assertTrue(descriptors)
+        self.assertLess(max(descriptors), 128)
+
+    def test_machine_without_a_descriptor_left_keeps_plain_bytes(self) -> None:
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, before)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, before[1]))
+        self.assertIs(type(pin(BODY)), bytes)
 
     def test_slice_is_plain_bytes(self) -> None:
         self.assertIs(type(pin(BODY)[1:]), bytes)
